@@ -1,5 +1,6 @@
 """Forms for the three kinds of answers. They parse the input; the rules are in the services."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from unicodedata import east_asian_width
@@ -119,8 +120,7 @@ class RankingForm(forms.Form):
 def label_form(task: Task, policy: TreePolicy, data: Any = None, initial: dict[str, Any] | None = None) -> LabelForm:
     if task.message is None:
         raise AssertionError("a review is about a message")
-    asked = requested_labels(task.message, task.mode, policy)
-    return LabelForm(data, initial=initial, asked=asked, mandatory=policy.mandatory_labels)
+    return _label_form(task.message, task.mode, policy, data, initial)
 
 
 def answers_of(review: Review) -> dict[str, str]:
@@ -128,12 +128,15 @@ def answers_of(review: Review) -> dict[str, str]:
     return {name: f"{value:g}" for name, value in review.labels.items() if value is not None}
 
 
-def review_form(
-    review: Review, policy: TreePolicy, data: Any = None, initial: dict[str, Any] | None = None
-) -> LabelForm:
+def review_form(review: Review, policy: TreePolicy, data: Any = None) -> LabelForm:
     """Return the form that changes a review."""
-    asked = requested_labels(review.message, review.mode, policy)
-    initial = answers_of(review) if initial is None else initial
+    return _label_form(review.message, review.mode, policy, data, answers_of(review))
+
+
+def _label_form(
+    message: Message, mode: str, policy: TreePolicy, data: Any, initial: Mapping[str, Any] | None
+) -> LabelForm:
+    asked = requested_labels(message, mode, policy)
     return LabelForm(data, initial=initial, asked=asked, mandatory=policy.mandatory_labels)
 
 

@@ -17,8 +17,8 @@ from django.utils.safestring import SafeString
 
 from oasst.core.markdown.rendering import render
 from trees.contributing import examples
-from trees.contributing.outcomes import Labels, Outcome, is_safe, outcomes_of, verdicts
-from trees.models import Message, Review
+from trees.contributing.outcomes import Outcome, is_safe, outcomes_of, read_labels, verdicts
+from trees.models import Message
 from trees.published import finished_trees, undoubted_messages
 
 TREES_LOOKED_AT = 20  # on either side of the point of the day
@@ -111,11 +111,8 @@ def _trees_of(lang: str, day: date) -> list[UUID]:
 
 def _outcomes(messages: Sequence[Message]) -> dict[UUID, dict[str, Outcome]]:
     """Return the outcomes of all questions, by message. One statement."""
-    reviews: dict[UUID, list[Labels]] = {message.revision_id: [] for message in messages}
-    rows = Review.objects.filter(revision__in=reviews, kind=Review.Kind.REVIEW).values_list("revision_id", "labels")
-    for revision_id, labels in rows if reviews else ():
-        reviews[revision_id].append(labels)
-    return {message.pk: outcomes_of(reviews[message.revision_id], message) for message in messages}
+    labels = read_labels(messages)
+    return {message.pk: outcomes_of(labels[message.pk], message) for message in messages}
 
 
 def _story(messages: Iterable[Message], outcomes: Mapping[UUID, Mapping[str, Outcome]]) -> Story | None:

@@ -13,7 +13,6 @@ from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
@@ -100,14 +99,6 @@ def _context(lang: str, figures: Figures | None) -> dict[str, Any]:
         "story_lang": name_of(story.lang),
         "snapshot": snapshot_pages.summary_of(snapshot) if snapshot else None,
         "languages": len(LANGUAGES),
-        "operator": getattr(settings, "OPERATOR_NAME", ""),
+        "operator": settings.OPERATOR_NAME,
         "contact": contact_address(),
-        "explore_url": _url_if_there_is("explore"),
     }
-
-
-def _url_if_there_is(name: str) -> str:
-    try:
-        return reverse(name)
-    except NoReverseMatch:
-        return ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.core.cache import cache
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -63,7 +63,6 @@ class _Place:
     is_inline: bool = True
 
 
-# A URL name that does not exist is left out.
 _PLACES = (
     _Place("dashboard", gettext_noop("Dashboard"), "home", ("/tasks/",), for_visitors=False),
     _Place("explore", gettext_noop("Explore"), "compass", ("/explore/", "/trees/", "/messages/")),
@@ -110,9 +109,9 @@ def main_navigation(request: HttpRequest) -> Navigation:
         hidden.add("dashboard")
     # Visitors have few entries, so all of them stand in the header.
     entries = tuple(
-        Entry(_(place.label), url, place.icon, _current(request, place), place.is_inline or not is_in)
+        Entry(_(place.label), reverse(place.name), place.icon, _current(request, place), place.is_inline or not is_in)
         for place in _PLACES
-        if place.name not in hidden and (is_in or place.for_visitors) and (url := _url(place.name))
+        if place.name not in hidden and (is_in or place.for_visitors)
     )
     named = next((entry.label for entry in entries if entry.current), "")
     match = request.resolver_match
@@ -152,10 +151,3 @@ def _current(request: HttpRequest, place: _Place) -> str:
     if match is not None and match.url_name == place.name:
         return "page"
     return "true" if place.below and request.path.startswith(place.below) else ""
-
-
-def _url(name: str) -> str:
-    try:
-        return reverse(name)
-    except NoReverseMatch:
-        return ""

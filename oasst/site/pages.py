@@ -27,6 +27,7 @@ from oasst.core.text.languages import accepted_languages, name_of
 from oasst.core.text.validation import clean_language_tag
 from oasst.site.first_steps import find_first_steps
 from oasst.site.landing import render_main as main_of_landing
+from oasst.site.navigation import note_points
 from tasks import estimates
 from tasks import queries as task_queries
 from tasks.kinds import TABLE, Kind
@@ -75,7 +76,7 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
         "languages_form": None if user.contribution_languages else _languages_form(request),
         "open_tasks": task_queries.latest_open_tasks(user),
         "contribution_counts": contributions,
-        "level": level_of(score_of(score, "points")),
+        "level": level_of(note_points(user, score_of(score, "points"))),
         "points_today": score_of(score_by_frame[Frame.DAY], "points"),
         "top_five": top_five(user),
         "streak": streak_of(user, timezone.now()),

@@ -1,16 +1,17 @@
 """What the reviewers of one text said together, question by question, and whether an answer agrees with them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
+from uuid import UUID
 
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from trees.labels import LABELS, SPAM, Label
-from trees.models import Message
+from trees.models import Message, Review
 
 Labels = Mapping[str, float | None]
 
@@ -68,6 +69,15 @@ def point_in_words(value: float) -> str:
     """Return a place on a scale, from 0 to 1, as people see it: "4.3 of 5"."""
     point = round(1 + 4 * value, 1)
     return _("%(point)s of 5") % {"point": number_format(point, decimal_pos=1 if point % 1 else 0)}
+
+
+def read_labels(messages: Collection[Message]) -> dict[UUID, list[Labels]]:
+    """Return the labels of all reviews of the present text, by message. One statement, none without messages."""
+    by_revision: dict[UUID, list[Labels]] = {message.revision_id: [] for message in messages}
+    rows = Review.objects.filter(revision__in=by_revision, kind=Review.Kind.REVIEW)
+    for revision_id, labels in rows.values_list("revision_id", "labels") if messages else ():
+        by_revision[revision_id].append(labels)
+    return {message.pk: by_revision[message.revision_id] for message in messages}
 
 
 def outcomes_of(reviews: Iterable[Labels], message: Message | None = None) -> dict[str, Outcome]:

@@ -21,7 +21,7 @@ from oasst.accounts.models import User
 from oasst.core.errors import NotFound
 from oasst.core.markdown.rendering import render
 from trees.contributing import examples
-from trees.contributing.outcomes import Labels, Outcome, is_safe, outcomes_of, point_in_words
+from trees.contributing.outcomes import Labels, Outcome, is_safe, outcomes_of, point_in_words, read_labels
 from trees.label_guide import MEANINGS, Meaning
 from trees.labels import LANG_MISMATCH, SPAM
 from trees.lifecycle.demand import review_work
@@ -128,8 +128,7 @@ def get_item(key: str) -> PracticeItem:
         if example is not None:
             return _of_example(example)
     elif message := _find_published(_uuid(key)):
-        reviews = Review.objects.filter(revision=message.revision_id, kind=Review.Kind.REVIEW)
-        outcomes = _known_outcomes(message, reviews.values_list("labels", flat=True))
+        outcomes = _known_outcomes(message, read_labels([message])[message.pk])
         item = _of_message(message, outcomes) if outcomes else None
         if item is not None:
             return item
@@ -227,11 +226,8 @@ def _draw_message(
         messages = _new_to(person, messages)
     candidates = [one for one in messages.defer("search", "text_digest") if str(one.pk) not in seen]
     rng.shuffle(candidates)
-    reviews: dict[UUID, list[Labels]] = {message.revision_id: [] for message in candidates}
-    rows = Review.objects.filter(revision__in=reviews, kind=Review.Kind.REVIEW)
-    for revision_id, labels in rows.values_list("revision_id", "labels") if reviews else ():
-        reviews[revision_id].append(labels)
-    with_outcomes = ((message, _known_outcomes(message, reviews[message.revision_id])) for message in candidates)
+    labels = read_labels(candidates)
+    with_outcomes = ((message, _known_outcomes(message, labels[message.pk])) for message in candidates)
     known = ((message, outcomes) for message, outcomes in with_outcomes if outcomes)
     items = (_of_message(message, outcomes) for message, outcomes in islice(known, MOST_TRIES))
     return next((item for item in items if item), None)

@@ -7,33 +7,20 @@ from allauth.account.models import Login
 from allauth.account.stages import LoginByCodeStage, LoginStageController
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
 
 from oasst.accounts import registration
 from oasst.accounts.authentication import mailed_sign_ins
+from oasst.accounts.authentication.key_pages import key_page
 from oasst.accounts.authentication.sign_in import LINK
 from oasst.accounts.models import MailedSignIn
-from oasst.core.errors import Gone
-from oasst.core.http.requests import client_address
-from oasst.core.ratelimit import WRONG_LINKS_FROM_ADDRESS, count_use
 
 
-@never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
+@key_page("account/mailed_sign_in_over.html")
 def mailed_sign_in(request: HttpRequest) -> HttpResponse:
     """Sign in on POST. GET only says who is signed in where, so that mail scanners do not use up the link."""
-    try:
-        if request.method == "POST":
-            response = _sign_in(request, mailed_sign_ins.use(request.POST.get("key", "")))
-        else:
-            response = _ask(request, request.GET.get("key", ""))
-    except Gone as error:
-        count_use(WRONG_LINKS_FROM_ADDRESS, client_address(request))
-        response = render(request, "account/mailed_sign_in_over.html", {"reason": error.message}, status=410)
-    # The URL contains the key. Not "no-referrer", because forms without an origin are refused.
-    response["Referrer-Policy"] = "strict-origin"
-    return response
+    if request.method == "POST":
+        return _sign_in(request, mailed_sign_ins.use(request.POST.get("key", "")))
+    return _ask(request, request.GET.get("key", ""))
 
 
 def _ask(request: HttpRequest, key: str) -> HttpResponse:

@@ -9,10 +9,9 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
 
+from oasst.accounts.authentication import single_use_links
 from oasst.accounts.models import MailedSignIn, Secret
-from oasst.core.errors import Gone
 
 
 def make_link(email: str, *, asked_from: str, next_page: str) -> tuple[str, str]:
@@ -31,19 +30,12 @@ def make_link(email: str, *, asked_from: str, next_page: str) -> tuple[str, str]
 
 def find(key: str) -> MailedSignIn:
     """Return the row of the valid link with this key. Raise Gone `link_over`."""
-    row = MailedSignIn.objects.filter(digest=Secret.digest_of(key), expires_at__gt=timezone.now()).first()
-    if row is None:
-        raise _over()
-    return row
+    return single_use_links.find(MailedSignIn.objects.all(), key)
 
 
 def use(key: str) -> MailedSignIn:
     """Use up a link. Raise Gone `link_over`, also for all but one of several concurrent calls."""
-    row = find(key)
-    deleted, _ = MailedSignIn.objects.filter(pk=row.pk).delete()
-    if not deleted:
-        raise _over()
-    return row
+    return single_use_links.use(MailedSignIn.objects.all(), key)
 
 
 def forget(row_id: str | None) -> None:
@@ -55,7 +47,3 @@ def forget(row_id: str | None) -> None:
 def forget_expired() -> int:
     """Delete links that are too old, and with them the addresses. Return how many."""
     return MailedSignIn.objects.filter(expires_at__lte=timezone.now()).delete()[0]
-
-
-def _over() -> Gone:
-    return Gone(gettext("This sign-in link was used already, or is too old."), code="link_over")

@@ -5,27 +5,15 @@ from allauth.account.internal.flows.login import perform_login, record_authentic
 from allauth.account.models import Login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
 
 from oasst.accounts.authentication import sign_in_links
-from oasst.core.errors import Gone
-from oasst.core.http.requests import client_address
-from oasst.core.ratelimit import WRONG_LINKS_FROM_ADDRESS, count_use
+from oasst.accounts.authentication.key_pages import key_page
 
 
-@never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
+@key_page("account/sign_in_link_over.html")
 def sign_in_by_link(request: HttpRequest) -> HttpResponse:
     """Sign in on POST. GET only shows a button, so that link scanners do not use up the link."""
-    try:
-        response = _sign_in(request) if request.method == "POST" else _ask(request)
-    except Gone as error:
-        count_use(WRONG_LINKS_FROM_ADDRESS, client_address(request))
-        response = render(request, "account/sign_in_link_over.html", {"reason": error.message}, status=410)
-    # The URL contains the key. Not "no-referrer", because forms without an origin are refused.
-    response["Referrer-Policy"] = "strict-origin"
-    return response
+    return _sign_in(request) if request.method == "POST" else _ask(request)
 
 
 def _ask(request: HttpRequest) -> HttpResponse:

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from oasst.accounts.authentication import single_use_links
 from oasst.accounts.locks import lock_user
 from oasst.accounts.models import Role, Secret, SignInLink, User
 from oasst.core.errors import Gone, Invalid
@@ -38,20 +39,12 @@ def make_link(user: User, *, minutes: int) -> str:
 
 def find_link(key: str) -> SignInLink:
     """Return the valid link with this key, and its user. Raise Gone `link_over`."""
-    links = SignInLink.objects.filter(expires_at__gt=timezone.now()).select_related("user")
-    link = links.filter(digest=Secret.digest_of(key)).first()
-    if link is None:
-        raise _over()
-    return link
+    return single_use_links.find(SignInLink.objects.select_related("user"), key)
 
 
 def use_link(key: str) -> User:
     """Use up a link and return its user. Raise Gone `link_over`, also for all but one of several concurrent calls."""
-    link = find_link(key)
-    deleted, _ = SignInLink.objects.filter(pk=link.pk).delete()
-    if not deleted:
-        raise _over()
-    return link.user
+    return single_use_links.use(SignInLink.objects.select_related("user"), key).user
 
 
 def first_administrator() -> User | None:
@@ -61,7 +54,3 @@ def first_administrator() -> User | None:
         if listed := administrators.filter(email=email).first():
             return listed
     return administrators.order_by("created_at").first()
-
-
-def _over() -> Gone:
-    return Gone("This sign-in link was used already, or is too old.", code="link_over")

@@ -8,12 +8,11 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
+from oasst.accounts.authentication.key_pages import key_page
 from oasst.accounts.requests import SignedInRequest
-from oasst.core.errors import Gone
-from oasst.core.http.requests import client_address, is_from_script
-from oasst.core.ratelimit import WRONG_LINKS_FROM_ADDRESS, count_use
+from oasst.core.http.requests import is_from_script
 from oasst.site.notices import bell, choices, queries
 from oasst.site.notices.forms import NoticeSettingsForm, initial_of
 from oasst.site.notices.stop_links import find_person
@@ -67,23 +66,14 @@ def choose(request: SignedInRequest) -> HttpResponse:
     return redirect("notices")
 
 
-@never_cache
 @csrf_exempt  # mail programs press it for the person (RFC 8058); the signed key is the proof
-@require_http_methods(["GET", "HEAD", "POST"])
+@key_page("notices/stop.html")
 def stop(request: HttpRequest) -> HttpResponse:
     """Stop mails on POST. GET only shows a button, so that link scanners stop nothing. No sign-in is needed."""
-    try:
-        person = find_person(request.GET.get("key", ""))
-    except Gone as error:
-        count_use(WRONG_LINKS_FROM_ADDRESS, client_address(request))
-        response = render(request, "notices/stop.html", {"problem": error.message}, status=410)
-    else:
-        if request.method == "POST":
-            choices.stop_mails(person.pk)
-        response = render(request, "notices/stop.html", {"is_done": request.method == "POST"})
-    # The URL contains the key. Not "no-referrer", because forms without an origin are refused.
-    response["Referrer-Policy"] = "strict-origin"
-    return response
+    person = find_person(request.GET.get("key", ""))
+    if request.method == "POST":
+        choices.stop_mails(person.pk)
+    return render(request, "notices/stop.html", {"is_done": request.method == "POST"})
 
 
 def _gets_mail(request: SignedInRequest) -> bool:
