@@ -49,6 +49,7 @@ def end_session(page: Page) -> None:
 
 
 def kept_in(page: Page) -> str:
+    page.wait_for_load_state()  # the script that forgets what the server has runs after the page is read
     return page.evaluate("JSON.stringify(Object.entries(localStorage).filter(([key]) => key.startsWith('kept:')))")
 
 

@@ -134,14 +134,15 @@ class TestIndexes:
             ("any work", "task_pending"),
             ("open tasks", "task_pending"),
             ("expired tasks", "task_expiry"),
-            ("trees to move on", "tree_explored"),
+            # Three indexes begin with the state, and the planner finds them equally good.
+            ("trees to move on", "tree_by_state tree_explored tree_explored_lang"),
             ("contributions, prompt", "message_by_author"),
             ("contributions, review", "review_by_author"),
             ("contributions, ranking", "ranking_by_author"),
         ],
     )
     def test_each_has_its_index(self, name: str, index: str) -> None:
-        assert index in plans_of(hot_acts(busiest())[name]).indexes
+        assert plans_of(hot_acts(busiest())[name]).indexes & set(index.split())
 
     def test_export_reads_by_state_and_by_tree(self) -> None:
         plans = plans_of(lambda: list(read_lines(Selection(limit=300))))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -17,7 +18,9 @@ _NAMES = st.sampled_from(["spam", "quality", "humor", "+1", "_skip_reply"])
 _COUNTS = st.integers(0, 10**6)
 _FACTS = {
     "user_id": st.uuids().map(str),
-    "created_date": st.datetimes(timezones=st.none()).map(lambda at: f"{at.isoformat(timespec='microseconds')}+00:00"),
+    "created_date": st.datetimes(min_value=datetime(2, 1, 1), timezones=st.none()).map(  # earlier ones are refused
+        lambda at: f"{at.isoformat(timespec='microseconds')}+00:00"
+    ),
     "review_count": _COUNTS,
     "review_result": st.booleans(),
     "deleted": st.booleans(),
