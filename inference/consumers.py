@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import json
 import time
-from collections import Counter
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -37,6 +36,7 @@ from oasst.accounts.authentication.sessions import is_open
 from oasst.accounts.models import User
 from oasst.api.compact_json import dump
 from oasst.core.errors import Busy, DomainError, NotAllowed
+from oasst.core.http.open_sockets import OpenSockets
 from oasst.core.ratelimit import CHAT_LISTENS, count_use
 
 MAX_SOCKETS_PER_USER = 32
@@ -47,7 +47,7 @@ ENDED, BROKEN, REFUSED, NOT_FOUND, TOO_MANY = 1000, 1011, 4403, 4404, 4429
 
 log = structlog.get_logger(__name__)
 
-_open: Counter[UUID] = Counter()
+_sockets = OpenSockets()
 
 
 class AnswerConsumer(AsyncWebsocketConsumer):
@@ -69,7 +69,7 @@ class AnswerConsumer(AsyncWebsocketConsumer):
         except DomainError as error:
             await self.close(REFUSED if isinstance(error, NotAllowed) else NOT_FOUND, error.code)
             return
-        if _open[self.user.pk] >= MAX_SOCKETS_PER_USER:
+        if _sockets.number_of(self.user.pk) >= MAX_SOCKETS_PER_USER:
             await self.close(TOO_MANY, "too_many_sockets")
             return
         after = parse_position(parse_qs(self.scope["query_string"].decode("latin-1")).get("after", ["0"])[0])
@@ -94,7 +94,7 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             await asyncio.gather(self.sending, return_exceptions=True)
 
     async def _send_answer(self, after: int, length: int | None) -> None:
-        _open[self.user.pk] += 1
+        _sockets.add(self.user.pk)
         try:
             if length is not None:
                 # The answer has ended, so the page has it rendered already.
@@ -110,9 +110,7 @@ class AnswerConsumer(AsyncWebsocketConsumer):
         else:
             await self.close(ENDED)
         finally:
-            _open[self.user.pk] -= 1
-            if not _open[self.user.pk]:
-                del _open[self.user.pk]
+            _sockets.remove(self.user.pk)
 
     async def _send_events(self, page: AnswerPage) -> bool:
         """Send events to the end of the answer. Return False if the socket was closed before."""

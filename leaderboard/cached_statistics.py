@@ -49,7 +49,10 @@ PAGE_STATISTICS: dict[str, Callable[[], Any]] = {
         site_statistics.contributors,
     )
 }
-STATISTICS = API_STATISTICS | PAGE_STATISTICS
+FRONT_PAGE_STATISTICS: dict[str, Callable[[], Any]] = {
+    "published_trees_by_lang": site_statistics.published_trees_by_lang,
+}
+STATISTICS = API_STATISTICS | PAGE_STATISTICS | FRONT_PAGE_STATISTICS
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ LABEL = 170  # width of the names on the left
 MAX_NAME_LENGTH = 20  # characters of a name
 ROW, BAR = 28, 18
 TALL = 220  # height of columns
-WIDE = 1080  # of a chart over the whole page
+WIDE = 760  # of a chart over the whole page
+DIGIT = 13  # width of a digit on a phone, where the letters are larger
 NAMED = 6  # at most so many names below columns
+NAMED_WIDE = 4  # the same of a chart over the whole page, so that they fit on a phone
 MAX_ROWS = 12
 MAX_INTERVALS = 16  # all labels
 
@@ -119,14 +121,15 @@ def _columns(columns: Sequence[str], rows: Rows) -> Chart:
 
 def _growth(columns: Sequence[str], rows: Rows) -> Chart:
     """Draw the values of each column over the rows as areas, one upon the other, on a wide canvas with round ticks."""
-    chart = Chart(TALL + 24, legend=_legend(columns), width=WIDE)
+    chart = Chart(TALL + 36, legend=_legend(columns), width=WIDE)
     step = tick_of(max(sum(row[1:]) for row in rows))
     highest = step * math.ceil(max(sum(row[1:]) for row in rows) / step)
-    left, right = 64, WIDE - 16
-    for tick in range(0, highest + 1, step):
+    names = {tick: number_format(tick, use_l10n=True, force_grouping=True) for tick in range(0, highest + 1, step)}
+    left, right = 16 + DIGIT * max(len(name) for name in names.values()), WIDE - 8
+    for tick, name in names.items():
         y = round(TALL - tick * (TALL - 20) / highest, 1)
         chart.rects.append(Rect(left, y, right - left, 1, "axis" if tick else "axis-zero"))
-        chart.labels.append(Label(left - 8, y + 4, number_format(tick, use_l10n=True, force_grouping=True), "end"))
+        chart.labels.append(Label(left - 8, y + 4, name, "end"))
     xs = [round(left + number * (right - left) / max(1, len(rows) - 1), 1) for number in range(len(rows))]
     floor = [0] * len(rows)
     for series in range(1, len(columns)):
@@ -136,9 +139,11 @@ def _growth(columns: Sequence[str], rows: Rows) -> Chart:
         title = f"{columns[series]}: {rows[0][series]} – {rows[-1][series]}"
         chart.areas.append(Area(points, f"series-{series - 1}", title))
         floor = roof
-    for number in range(0, len(rows), math.ceil(len(rows) / NAMED)):
-        anchor = "start" if number == 0 else "middle"
-        chart.labels.append(Label(xs[number], TALL + 18, str(rows[number][0]), anchor))
+    last = len(rows) - 1
+    named = min(NAMED_WIDE, len(rows))
+    for number in sorted({round(part * last / max(1, named - 1)) for part in range(named)}):
+        anchor = "start" if number == 0 else "end" if number == last else "middle"
+        chart.labels.append(Label(xs[number], TALL + 26, str(rows[number][0]), anchor))
     return chart
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from leaderboard.levels import THRESHOLDS
 from leaderboard.models import MEASURES, Moved, TrollStanding
 from leaderboard.points import COMPLAINTS, COUNTERS, score_of
 from leaderboard.time_frames import Frame
@@ -499,6 +500,10 @@ def recompute_moved() -> None:
     )
 
 
+# The update locks the row, so that a reader who deletes it at the same moment waits, and then reads the new points.
+RISEN_AGAIN = "ON CONFLICT (person_id) DO UPDATE SET at = now()"
+
+
 def put_in_order(*, when_more_than: int = -1) -> int:
     """Copy the scores in Moved to Place and empty Moved; return how many rows that were.
 
@@ -519,8 +524,14 @@ def put_in_order(*, when_more_than: int = -1) -> int:
         ), ended AS (
             DELETE FROM leaderboard_place place USING moved
             WHERE NOT moved.stands AND ({_names("place", _KEYS)}) = ({_names("moved", _KEYS)})
+        ), rose AS (
+            INSERT INTO leaderboard_risen (person_id)
+            SELECT moved.person_id FROM moved LEFT JOIN leaderboard_place before USING ({_KEYS})
+            WHERE moved.stands AND moved.frame = 'total' AND moved.lang = ''
+              AND width_bucket(moved.points, %s::int[]) > width_bucket(coalesce(before.points, 0), %s::int[])
+            {RISEN_AGAIN}
         )
         SELECT frame FROM moved
         """,
-        [when_more_than],
+        [when_more_than, list(THRESHOLDS), list(THRESHOLDS)],
     )

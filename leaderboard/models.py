@@ -176,6 +176,24 @@ class Moved(_Scores):
         verbose_name_plural = "moved"
 
 
+class Risen(models.Model):
+    """Somebody whose points passed the threshold of a level when the boards were put in order. Whoever tells them
+    (oasst.site.notices.levels) deletes the row.
+    """
+
+    # No constraint, as in _Scores.
+    person = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+", db_constraint=False
+    )
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "risen"
+
+    def __str__(self) -> str:
+        return f"{self.person_id} rose"
+
+
 class TrollStanding(models.Model):
     """Complaints and ratings about the texts of one author in one frame: where moderators look first."""
 

@@ -39,6 +39,11 @@ class Table:
     frames: list[Promise]
     rows: list[Row]
 
+    @property
+    def is_empty(self) -> bool:
+        """True if this person has done nothing yet."""
+        return not any(number for row in self.rows for number in row.numbers)
+
 
 def table_of(user: User, counts: Mapping[Frame, Counts]) -> Table:
     """Return score, rank and the ten counters in each frame. One statement, and once a minute those of the ladders.

@@ -45,6 +45,8 @@ KINDS: dict[str, Kind] = {
     )
 }
 COUNTERS = tuple(KINDS)
+# Kinds that are pieces of work; the others say what became of them.
+WORK = ("prompts", "replies_assistant", "replies_prompter", "labels_simple", "labels_full", "rankings_total")
 ACTIVITIES = ("writing", "reviewing", "ranking")
 
 # The moderators' board: what people said about an author's texts. Means are stored as a sum of thousandths and a count,

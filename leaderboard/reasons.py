@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.functional import Promise
 
 from leaderboard.points import KINDS, worth
@@ -38,6 +38,7 @@ class Reason:
     message_id: UUID
     at: datetime
     text: str
+    lang: str  # of the text; empty for a placeholder
     own: bool
     deleted: bool
     shown: bool  # False: the user may not read the text
@@ -54,7 +55,7 @@ class Page:
 
 
 def reasons_of(user: User, *, before: str = "") -> Page:
-    """Return a page of reasons, the latest work first. Eight statements. Raise Invalid `bad_cursor`."""
+    """Return a page of reasons, the latest work first. Six statements. Raise Invalid `bad_cursor`."""
     try:
         moment = parse_timestamp(before) if before else None
     except ValueError as error:
@@ -63,7 +64,10 @@ def reasons_of(user: User, *, before: str = "") -> Page:
     more = len(latest) > SIZE
     latest = dict(list(latest.items())[:SIZE])
     messages = Message.objects.filter(pk__in=latest).annotate(excerpt=text_start("text"))
-    about = {message.pk: message for message in messages.only("tree_id", "author_id", "deleted", "hidden", "withdrawn")}
+    about = {
+        message.pk: message
+        for message in messages.only("tree_id", "lang", "author_id", "deleted", "hidden", "withdrawn")
+    }
     of_trees = credits_of({message.tree_id for message in about.values()})
     credits = [credit for _, of_tree in of_trees.values() for credit in of_tree if credit.person == user.pk]
     reasons = []
@@ -74,7 +78,10 @@ def reasons_of(user: User, *, before: str = "") -> Page:
 
 
 def _latest(user: User, before: datetime | None) -> dict[UUID, datetime]:
-    """Return message id → when the user last worked on it, newest first; one more than fits on a page."""
+    """Return message id → when the user last worked on it, newest first; one more than fits on a page.
+
+    One statement.
+    """
     latest: dict[UUID, datetime] = {}
     rankings = Ranking.objects.filter(author=user)
     works = (
@@ -82,14 +89,16 @@ def _latest(user: User, before: datetime | None) -> dict[UUID, datetime]:
         ("message_id", Review.by_author.filter(author=user, kind__in=Review.BY_TASK)),
         ("parent_id", rankings),
     )
+    parts: list[QuerySet[Any, Any]] = []
     for about, work in works:
         rows = work.values_list(about, "created_at")
         if before:
             # A message that the user ranked later is already on an earlier page.
             on_earlier_page = Exists(rankings.filter(parent=OuterRef(about), created_at__gte=before))
             rows = rows.filter(~on_earlier_page, created_at__lt=before)
-        for message_id, at in rows.order_by("-created_at")[: SIZE + 1]:
-            latest[message_id] = max(at, latest.get(message_id, at))
+        parts.append(rows.order_by("-created_at")[: SIZE + 1])
+    for message_id, at in parts[0].union(*parts[1:], all=True):
+        latest[message_id] = max(at, latest.get(message_id, at))
     return dict(sorted(latest.items(), key=lambda pair: pair[1], reverse=True)[: SIZE + 1])
 
 
@@ -104,7 +113,9 @@ def _reason(message: Any, at: datetime, user: User, credits: Iterable[Credit]) -
     shown = may_read(user, message)
     text = plain_excerpt(message.excerpt, EXCERPT) if shown else placeholder_for(message)
     own = message.author_id == user.pk
-    return Reason(message.pk, at, text, own, message.deleted, shown, lines, points, is_open)
+    return Reason(
+        message.pk, at, text, message.lang if shown else "", own, message.deleted, shown, lines, points, is_open
+    )
 
 
 def _line(kind: str, number: int) -> Line:

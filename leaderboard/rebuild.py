@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from leaderboard import hot, streaks, tallies
+from leaderboard.levels import THRESHOLDS
 from leaderboard.models import MEASURES, Counted, Horizon
 from leaderboard.scoring import Counts, counts_of
 from leaderboard.time_frames import Frame
@@ -32,6 +33,7 @@ def rebuild() -> int:
             hot.store_tree_counts({tree_id: tallies.pack(counts) for tree_id, counts in counts_of(batch).items()})
             number += len(batch)
         _sum_up()
+        note_all_as_risen()
         streaks.recompute_streaks(User.objects.all())
     return number
 
@@ -135,6 +137,18 @@ def _sum_up() -> None:
             SELECT frame, lang, person_id, {scores} FROM leaderboard_standing
         """)
         cursor.execute("ANALYZE leaderboard_place")  # before autovacuum does, for good plans at once
+
+
+def note_all_as_risen() -> None:
+    """Have `oasst.site.notices.levels` look at everybody above level 1 again, because all points were counted anew."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO leaderboard_risen (person_id) SELECT person_id FROM leaderboard_standing
+            WHERE frame = 'total' AND lang = '' AND points >= %s {hot.RISEN_AGAIN}
+            """,
+            [THRESHOLDS[1]],
+        )
 
 
 _TALLY_DIFFERENCES = f"""

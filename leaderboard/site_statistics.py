@@ -23,6 +23,7 @@ from oasst.core.text.languages import name_of
 from trees.labels import LABELS
 from trees.lifecycle.states import TABLE, State
 from trees.models import Message, MessageTree, Ranking, Review, Role, Skip, Topic, TreeTransition
+from trees.published import PUBLISHED
 from trees.statistics.bootstrap import ratio_interval
 from trees.statistics.krippendorff import Answers, alpha, alpha_interval, comparable
 from trees.statistics.label_answers import answers_by_label, distance_of
@@ -87,6 +88,11 @@ def message_trees_by_state() -> dict[str, int]:
 def message_trees_states_by_lang() -> list[dict[str, Any]]:
     rows = _counts(MessageTree.objects.all(), "lang", "state")
     return [{"lang": lang, "state": state, "count": number} for lang, state, number in rows]
+
+
+def published_trees_by_lang() -> dict[str, int]:
+    """The finished conversations that visitors can read, for the front page."""
+    return dict(_counts(Message.objects.filter(PUBLISHED, parent=None), "lang"))
 
 
 def users_accepted_tos() -> dict[str, int]:

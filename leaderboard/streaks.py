@@ -17,6 +17,7 @@ from django.db.models import DateTimeField, Func, Max, Min, QuerySet, Value
 
 from leaderboard import hot
 from oasst.accounts.models import User
+from oasst.accounts.time_zones import user_zone
 from trees.models import Happening
 
 GRACE = timedelta(days=2)  # at most, from one day of work to the next
@@ -43,7 +44,7 @@ def streak_of(user: User, now: datetime) -> Streak:
     started, last = user.streak_started_at, user.last_activity_at
     if started is None or last is None or now - last > 2 * GRACE:  # too old in any time zone: skip loading the zone
         return Streak(0, False)
-    zone = ZoneInfo(user.time_zone)
+    zone = user_zone(user)
     if not continues_streak(last, now, zone):
         return Streak(0, False)
     last_day = last.astimezone(zone).date()
@@ -56,7 +57,7 @@ def extend_streak(user: User, moments: Iterable[datetime]) -> None:
 
     Work before the streak extends it backwards only if no more than `GRACE` lies between them.
     """
-    zone = ZoneInfo(user.time_zone)
+    zone = user_zone(user)
     for moment in sorted(moments):
         started, last = user.streak_started_at, user.last_activity_at
         if started is None or last is None or not continues_streak(last, moment, zone):
@@ -77,7 +78,7 @@ def _count_days(user: User, zone: ZoneInfo) -> None:
 
 def _reach_back(user: User) -> None:
     """Extend the streak backwards over earlier work, which late work may have connected to it."""
-    zone, started = ZoneInfo(user.time_zone), user.streak_started_at
+    zone, started = user_zone(user), user.streak_started_at
     assert started is not None
     before = Happening.objects.filter(actor=user, kind__in=Happening.WORK, at__lt=started).order_by("-at")
     for moment in before.values_list("at", flat=True).iterator():

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from leaderboard import hot, streaks, time_frames
+from leaderboard import hot, shown_points, streaks, time_frames
 from leaderboard.models import Counted, Horizon, Moved, Place, Standing, Tally, TrollStanding
 from leaderboard.points import COUNTERS
 from leaderboard.scoring import Counts, counts_of
@@ -59,6 +59,8 @@ def count_trees(tree_ids: set[UUID]) -> None:
     if change := Counter({key: number for key, number in change.items() if number}):
         hot.store_tree_counts({tree_id: pack(fresh.get(tree_id, Counter())) for tree_id in tree_ids})
         add_change(change, horizons())
+        people = {person for person, *_ in change}
+        transaction.on_commit(lambda: shown_points.forget(people))
 
 
 def pack(counts: Counts) -> list[list[Any]]:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from leaderboard import cached_statistics, own_statistics, queries, reasons, site_statistics, streaks
+from leaderboard import cached_statistics, own_statistics, queries, reasons, shown_points, site_statistics, streaks
 from leaderboard import statistics_page as statistics
 from leaderboard.badges import badges_of
 from leaderboard.levels import level_of
@@ -105,11 +105,13 @@ def points(request: SignedInRequest) -> HttpResponse:
     """Show level, streak, badges, and the reason for each point."""
     user, now = request.user, timezone.now()
     counts = queries.own_counts(user, frames=[Frame.TOTAL])[Frame.TOTAL]
+    total = score_of(counts, "points")
+    shown_points.keep(user.pk, total)
     streak = streaks.streak_of(user, now)
     page = reasons.reasons_of(user, before=request.GET.get("older", ""))
     record = ReviewerRecord.objects.filter(person=user).first()
     context = {
-        "level": level_of(score_of(counts, "points")),
+        "level": level_of(total),
         "provisional": counts["provisional"],
         "quality": score_of(counts, "quality"),
         "streak": streak,

@@ -12,10 +12,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oasst.settings")
 django.setup(set_prefix=False)
 
 # These need the apps, which the line above loads.
-from inference.routing import websocket_urlpatterns  # noqa: E402
+from inference.routing import websocket_urlpatterns as chat_sockets  # noqa: E402
 from oasst.accounts.site_settings.sockets import OpenSiteOnly  # noqa: E402
 from oasst.core.http.asgi_handler import SingleThreadASGIHandler  # noqa: E402
 from oasst.core.http.websocket_origins import AllowedOriginsOnly  # noqa: E402
+from oasst.site.notices.routing import websocket_urlpatterns as bell_sockets  # noqa: E402
 
 _django = SingleThreadASGIHandler()
 
@@ -33,7 +34,7 @@ async def unknown_path(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "websocket.close"})
 
 
-_sockets = URLRouter([*websocket_urlpatterns, re_path("", unknown_path)])  # type: ignore[arg-type]
+_sockets = URLRouter([*chat_sockets, *bell_sockets, re_path("", unknown_path)])  # type: ignore[arg-type]
 application = ProtocolTypeRouter(
     {"http": http_application, "websocket": AllowedOriginsOnly(AuthMiddlewareStack(OpenSiteOnly(_sockets)))}
 )

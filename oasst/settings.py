@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.sitemaps",
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",
@@ -409,7 +410,7 @@ UNFOLD: dict[str, Any] = {
     "STYLES": [
         _static(f"css/{name}.css") for name in ("variables", "diff", "person", "prose", "code", "first-steps", "admin")
     ],
-    "SCRIPTS": [_static("js/count.js")],
+    "SCRIPTS": [_static("js/count.js"), _static("js/desk.js")],
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
     "SIDEBAR": {"navigation": "oasst.site.admin_site.navigation"},

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from oasst.core.http import api_paths
-from oasst.site import about, announcements, api_docs, guidelines, leaving, pages
+from oasst.site import about, announcements, api_docs, guidelines, leaving, onboarding, pages, sitemaps
 from oasst.site.own_data import views as own_data
 
 urlpatterns = [
@@ -15,6 +15,7 @@ urlpatterns = [
     path("", pages.landing, name="landing"),
     path("dashboard/", pages.dashboard, name="dashboard"),
     path("dashboard/work/", pages.dashboard_work, name="dashboard_work"),
+    path("welcome/", onboarding.onboarding, name="onboarding"),
     path("guidelines/", include(guidelines.urlpatterns)),
     path("me/data/", own_data.own_data, name="own_data"),
     path("me/data/file/", own_data.own_data_file, name="own_data_file"),
@@ -23,6 +24,7 @@ urlpatterns = [
     path("fault/", about.report_fault, name="report_fault"),
     path("ended/", about.project_ended, name="project_ended"),
     path("announcement/dismiss/", announcements.dismiss, name="announcement_dismiss"),
+    path("", include(sitemaps.urlpatterns)),
     path("leaving/", leaving.leaving, name="leaving"),
     path("", include("oasst.accounts.urls")),
     path("", include("tasks.urls")),

@@ -10,17 +10,18 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from oasst.accounts.access import require_contributor, require_member
 from oasst.accounts.models import ApiClient, User
 from oasst.core import ratelimit
-from oasst.core.errors import Busy, DomainError, Gone, NotFound
+from oasst.core.errors import Busy, Conflict, DomainError, Gone, NotFound
 from oasst.core.idempotency import fingerprint_of, once
 from oasst.core.locks import advisory_lock
 from oasst.core.text.validation import clean_optional, clean_pool_tag
 from tasks import backlog, checks, hot, lottery, queries
 from tasks.kinds import TABLE, Kind, work_of
-from tasks.models import Task
+from tasks.models import Draft, Task
 from tasks.review_modes import draw_mode
 from tasks.supply import Supply, read_supply
 from trees.contributing import reviews
@@ -240,6 +241,27 @@ def skip(*, task_id: UUID, user: User, policy: TreePolicy, reason: str = "", not
         return task
 
 
+def give_back(*, task_id: UUID, user: User, policy: TreePolicy, with_draft: bool = False) -> Task:
+    """Free the opening of the task at once. Unlike a skip it says nothing about the message: the user may get it again.
+
+    Giving back twice is once. Raise NotAllowed, NotFound, Gone (`task_done`, `task_expired`), Conflict `has_draft` if
+    something was written and `with_draft` does not say that this is known. The draft stays readable on the task's page.
+    """
+    require_contributor(user)
+    ratelimit.count_use(ratelimit.SKIPS, user.pk)
+    with transaction.atomic(durable=True):
+        task = lock_task(task_id, user)
+        if task.status == Task.Status.EXPIRED:
+            return task
+        require_open(task)
+        if not with_draft and Draft.objects.filter(task=task).exists():
+            raise Conflict(gettext("You have written something for this task."), code="has_draft")
+        task.status, task.finished_at = Task.Status.EXPIRED, timezone.now()
+        task.save(update_fields=["status", "finished_at"])
+        _release(task, policy)
+        return task
+
+
 def skip_kind(task: Task) -> Skip.Kind:
     work = work_of(Kind(task.kind))
     if work in REVIEW_WORK:
@@ -266,5 +288,7 @@ def require_open(task: Task) -> None:
         raise Gone("You already did this task.", code="task_done")
     if task.status == Task.Status.SKIPPED and task.api_client_id is None:  # on the wire a skip closes nothing
         raise Gone("You skipped this task.", code="task_skipped")
+    if task.status == Task.Status.EXPIRED and task.finished_at is not None and task.finished_at < task.expires_at:
+        raise Gone(gettext("This task was given back."), code="task_expired")
     if task.status == Task.Status.EXPIRED or task.expires_at <= timezone.now():
         raise Gone("This task ran out: it could be answered for two days.", code="task_expired")

@@ -3,16 +3,12 @@
 Only tasks from pages count: we do not know when an API client shows a task to its user.
 """
 
-from django.core.cache import cache
 from django.db import connection
 
-from tasks.kinds import TABLE, Kind
-from tasks.models import Capacity
-from tasks.supply import HISTORY_WEEKS
+from tasks.kinds import Kind
+from tasks.supply import HISTORY_WEEKS, Supply
 
 MIN_TASKS = 20  # tasks: fewer say more about those users than about the work
-_CACHE_SECONDS = 900
-_DEFAULTS = {"text": 240, "labels": 60, "ranking": 120}  # seconds, until there is a median
 
 
 def measure() -> None:
@@ -37,11 +33,6 @@ def measure() -> None:
         )
 
 
-def estimated_minutes(lang: str) -> dict[Kind, int]:
-    """Return kind → estimated minutes, at least 1. No statement while it is in the cache."""
-    key = f"tasks.minutes.{lang}"
-    seconds: dict[str, int] | None = cache.get(key)
-    if seconds is None:
-        seconds = Capacity.objects.filter(pk=lang).values_list("seconds", flat=True).first() or {}
-        cache.set(key, seconds, timeout=_CACHE_SECONDS)
-    return {kind: max(1, round(seconds.get(kind, _DEFAULTS[TABLE[kind].answer]) / 60)) for kind in Kind}
+def estimated_minutes(supply: Supply) -> dict[Kind, int]:
+    """Return kind → minutes, at least 1, of the kinds that were measured in the language of the supply."""
+    return {kind: max(1, round(supply.seconds[kind] / 60)) for kind in Kind if kind in supply.seconds}

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django import forms
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 
 from oasst.core.form_fields import TextField
 from oasst.core.http.kept_forms import MARK
@@ -25,7 +26,7 @@ SIMILAR_SEEN = "similar_seen"
 """The field that says: the author has seen which prompts are similar, and is not told again."""
 SHORT_SEEN = "short_seen"
 """The field that says: the author was asked whether so short a reply is meant."""
-NON_ANSWER_FIELDS = {"csrfmiddlewaretoken", "then", MARK, SIMILAR_SEEN, SHORT_SEEN}
+NON_ANSWER_FIELDS = {"csrfmiddlewaretoken", "then", "idea", MARK, SIMILAR_SEEN, SHORT_SEEN}
 SHORT_REPLY = 20  # letters of an alphabet
 _WIDE = 3  # a Chinese or Japanese sign says about as much as three letters
 
@@ -52,6 +53,16 @@ class LabelForm(LabelQuestions):
         for name in sorted(set(self.data) - set(self.fields) - NON_ANSWER_FIELDS):
             self.add_error(None, f"There is no label called “{name[:40]}” in this task.")
         return self.cleaned_data
+
+
+class VerdictForm(forms.Form):
+    """Practice for writers: whether a text was accepted."""
+
+    accepted = forms.ChoiceField(
+        label=gettext_lazy("Is it accepted?"),
+        choices=[("1", gettext_lazy("Yes, it is accepted")), ("0", gettext_lazy("No, it is kept out"))],
+        error_messages={"required": gettext_lazy("Please say yes or no.")},
+    )
 
 
 @dataclass

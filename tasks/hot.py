@@ -4,6 +4,7 @@
 tests/test_hot.py compares each with an ORM version of it.
 """
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
@@ -137,17 +138,19 @@ def hold_opening(work: Work, user: User, lang: str, *, lease: UUID, now: datetim
     return next((message_id for (message_id,) in prepared.fetch_rows(sql, parameters)), None)
 
 
-def count_unavailable_by_cause(user: User, lang: str, works: Iterable[Work], now: datetime) -> dict[str, int]:
-    """Return cause → the number of free openings that do not fit this user: `own` (about their own words), `done` (they
-    judged or answered it), `skipped`, `begun` (among their open tasks). `free` counts those that do fit.
+def count_unavailable_by_cause(
+    user: User, lang: str, works: Iterable[Work], now: datetime
+) -> dict[tuple[Work, str], int]:
+    """Return (work, cause) → the number of free openings that do not fit this user: `own` (about their own words),
+    `done` (they judged or answered it), `skipped`, `begun` (among their open tasks). `free` counts those that do fit.
     """
     sql = f"""
-        WITH {BEGUN} SELECT {CAUSE} AS cause, count(*)
+        WITH {BEGUN} SELECT opening.work, {CAUSE} AS cause, count(*)
         FROM trees_opening opening JOIN trees_message message ON message.id = opening.message_id
-        WHERE {FREE} AND {STILL_NEEDED} AND opening.work = ANY(%(works)s) GROUP BY cause
+        WHERE {FREE} AND {STILL_NEEDED} AND opening.work = ANY(%(works)s) GROUP BY opening.work, cause
     """
     rows = prepared.fetch_rows(sql, {**_parameters(user, lang, now), "works": [work.value for work in works]})
-    return {cause: number for cause, number in rows}  # noqa: C416 (as a dict they have no types)
+    return {(Work(work), cause): number for work, cause, number in rows}
 
 
 def count_holders(user: User, lang: str, works: Iterable[Work], now: datetime) -> tuple[int, int]:
@@ -174,7 +177,7 @@ _review, _waiting, _growing, _ranking, _backlog = (
 )
 _SUPPLY = f"""\
 SELECT supply.*, capacity.reviews, capacity.replies, capacity.rankings, capacity.since,
-    capacity.checked_kinds
+    capacity.checked_kinds, capacity.seconds
 FROM (
     SELECT
         count(*) FILTER (WHERE state = {_review}), (
@@ -205,10 +208,11 @@ LEFT JOIN tasks_capacity capacity ON capacity.lang = %(lang)s
 def count_supply(lang: str, *, max_waiting: int, writing_since: datetime) -> tuple[Any, ...]:
     """Return the counts of a language in the order of the fields of `tasks.supply.Supply` up to `being_written`, then
     the recent reviews, replies and rankings, their start, and the kinds of review with checks; these five are None if
-    nothing was ever counted.
+    nothing was ever counted. At the end kind → the median of the seconds that a task took.
     """
     parameters = {"lang": lang, "max_waiting": max_waiting, "writing_since": writing_since}
-    return prepared.fetch_rows(_SUPPLY, parameters)[0]
+    *counts, seconds = prepared.fetch_rows(_SUPPLY, parameters)[0]
+    return (*counts, json.loads(seconds) if seconds else {})
 
 
 class TaskManager(PreparedManager["Task"]):

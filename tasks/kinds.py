@@ -43,7 +43,7 @@ class KindRow:
 TABLE: dict[Kind, KindRow] = {
     Kind.INITIAL_PROMPT: KindRow(
         "Start a conversation",
-        "Invent the first message somebody could send. Accepted openers go into a draw.",
+        "Write the first message of a conversation: what you would ask an assistant.",
         "Open a new conversation with one clear request.",
         (
             "Ask what you would really ask an assistant.",
@@ -57,12 +57,12 @@ TABLE: dict[Kind, KindRow] = {
     ),
     Kind.PROMPTER_REPLY: KindRow(
         "Continue as the user",
-        "Keep a conversation going from the asking side.",
+        "Write what the person who asked would say next.",
         "Read the conversation and write what the same person would say next.",
         (
             "Stay the same person: same goal, same tone.",
             "React to the answer: ask on, object, clarify, or change direction.",
-            "A bare thank-you leads nowhere.",
+            "Write more than a thank-you: give the assistant something to answer.",
         ),
         "write",
         "text",
@@ -71,7 +71,7 @@ TABLE: dict[Kind, KindRow] = {
     ),
     Kind.ASSISTANT_REPLY: KindRow(
         "Answer as the assistant",
-        "Show the model how a good answer looks.",
+        "Write the answer that a good assistant would give.",
         "Read the conversation and write the best answer you can.",
         (
             "Be correct first, then complete, then brief.",
@@ -90,7 +90,7 @@ TABLE: dict[Kind, KindRow] = {
         (
             "Which one would move the conversation forward?",
             "Prefer what fits the person who started it.",
-            "Length alone is no merit.",
+            "A longer text is not better for its length.",
         ),
         "compare",
         "ranking",
@@ -102,8 +102,8 @@ TABLE: dict[Kind, KindRow] = {
         "Compare several answers to one question.",
         "Put the most useful, most correct answer on top.",
         (
-            "Correct beats confident; check what you can.",
-            "Following the request beats impressive extras.",
+            "A correct answer beats a confident one. Check facts where you can.",
+            "Doing what was asked beats impressive extras.",
             "If every answer is wrong, say so with the box below the list.",
         ),
         "compare",
@@ -113,12 +113,12 @@ TABLE: dict[Kind, KindRow] = {
     ),
     Kind.LABEL_INITIAL_PROMPT: KindRow(
         "Check an opener",
-        "Keep junk out and describe what is good.",
+        "Read a first message: is it usable, and how good is it?",
         "Judge this first message.",
         (
             "Junk means unusable: trolling, gibberish, advertising.",
             "A simple question is not junk.",
-            "Leave a scale empty if you cannot tell.",
+            "If you are unsure, choose “Cannot tell” rather than guess.",
         ),
         "check",
         "labels",
@@ -127,12 +127,12 @@ TABLE: dict[Kind, KindRow] = {
     ),
     Kind.LABEL_PROMPTER_REPLY: KindRow(
         "Check a user message",
-        "Review what another contributor asked.",
+        "Read what somebody asked: is it usable, and how good is it?",
         "Judge the framed message in its context.",
         (
             "Would a person say this next?",
             "Junk means unusable: trolling, gibberish, advertising.",
-            "Leave a scale empty if you cannot tell.",
+            "If you are unsure, choose “Cannot tell” rather than guess.",
         ),
         "check",
         "labels",
@@ -141,12 +141,12 @@ TABLE: dict[Kind, KindRow] = {
     ),
     Kind.LABEL_ASSISTANT_REPLY: KindRow(
         "Check an answer",
-        "Review what another contributor answered.",
+        "Read an answer: is it usable, and how good is it?",
         "Judge the framed answer in its context.",
         (
             "Does it do what was asked?",
             "Is it correct? Look up what you doubt.",
-            "Leave a scale empty if you cannot tell.",
+            "If you are unsure, choose “Cannot tell” rather than guess.",
         ),
         "check",
         "labels",

@@ -3,7 +3,8 @@
 docs/decisions/0019-a-language-takes-as-many-prompts-as-its-people-can-carry.md explains the formula.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from math import ceil
@@ -72,6 +73,7 @@ class Supply:
     done: WorkAmounts | None = None  # None: the language has no history
     weeks: float = 0  # over which `done` was counted
     checked_kinds: frozenset[str] = frozenset()  # kinds of review with enough gold messages
+    seconds: Mapping[str, int] = field(default_factory=dict)  # kind → what a task usually takes, if that is known
 
     @property
     def unfinished(self) -> int:
@@ -133,7 +135,7 @@ class Supply:
 
 def read_supply(lang: str, policy: TreePolicy) -> Supply:
     """Read the supply of a language. One statement on partial indexes: finished trees and past work cost nothing."""
-    *counts, reviews, replies, rankings, since, checked_kinds = hot.count_supply(
+    *counts, reviews, replies, rankings, since, checked_kinds, seconds = hot.count_supply(
         lang, max_waiting=max(1, policy.max_prompt_lottery_waiting), writing_since=timezone.now() - WRITING_TIME
     )
     supply = Supply(policy, *counts)
@@ -141,4 +143,4 @@ def read_supply(lang: str, policy: TreePolicy) -> Supply:
         return supply
     weeks = min(HISTORY_WEEKS, max(timedelta(0), timezone.now() - since) / timedelta(weeks=1))
     done = WorkAmounts(reviews, replies, rankings)
-    return replace(supply, done=done, weeks=weeks, checked_kinds=frozenset(checked_kinds))
+    return replace(supply, done=done, weeks=weeks, checked_kinds=frozenset(checked_kinds), seconds=seconds)

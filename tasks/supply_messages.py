@@ -3,6 +3,7 @@
 from collections import Counter
 
 from django.db.models import Count
+from django.utils.translation import gettext, ngettext, ngettext_lazy
 
 from tasks.supply import Supply
 from trees.lifecycle.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK
@@ -12,25 +13,39 @@ from trees.models import Opening
 def why_enough(supply: Supply) -> str:
     """Return the limit that holds new prompts back, in numbers."""
     writers = supply.being_written
-    writing = f" {_are(writers, 'person')} writing one right now." if writers else ""
+    writing = str(_ARE_WRITING % {"number": writers}) if writers else ""
     if supply.lottery_room <= 0:
-        return f"{_are(supply.waiting, 'accepted prompt')} waiting to be drawn. More would only wait with them."
+        return ngettext(
+            "%(number)d accepted prompt is waiting for its turn. A new one would only wait behind it.",
+            "%(number)d accepted prompts are waiting for their turn. A new one would only wait behind them.",
+            supply.waiting,
+        ) % {"number": supply.waiting}
     if _too_many(supply, writers) > 0:
         stages = (
-            (supply.in_review, "in review"),
-            (supply.waiting, "waiting to be drawn"),
-            (supply.growing, "growing"),
-            (supply.ranking, "being ranked"),
+            (supply.in_review, gettext("%(number)d in review")),
+            (supply.waiting, gettext("%(number)d waiting for their turn")),
+            (supply.growing, gettext("%(number)d being written")),
+            (supply.ranking, gettext("%(number)d being ranked")),
         )
-        return (
-            f"The people of this language can carry {_weekly(supply.pace or 0)}, so it has at most "
-            f"{supply.max_unfinished} unfinished at a time. {_are(supply.unfinished, 'conversation')} unfinished now: "
-            f"{', '.join(f'{number} {name}' for number, name in stages if number)}.{writing}"
-        )
-    return (
-        f"{_are(supply.in_review, 'prompt')} waiting for reviewers, at most {supply.policy.max_initial_prompt_review} "
-        f"at a time. {supply.growing} of at most {supply.max_growing} conversations are growing.{writing}"
-    )
+        unfinished = ngettext(
+            "%(number)d conversation is open now: %(stages)s.",
+            "%(number)d conversations are open now: %(stages)s.",
+            supply.unfinished,
+        ) % {
+            "number": supply.unfinished,
+            "stages": ", ".join(name % {"number": number} for number, name in stages if number),
+        }
+        return " ".join(filter(None, [_pace(supply.pace or 0, supply.max_unfinished), unfinished, writing]))
+    in_review = ngettext(
+        "%(number)d prompt is waiting for reviewers, at most %(most)d may wait at a time.",
+        "%(number)d prompts are waiting for reviewers, at most %(most)d may wait at a time.",
+        supply.in_review,
+    ) % {"number": supply.in_review, "most": supply.policy.max_initial_prompt_review}
+    growing = gettext("%(number)d of at most %(most)d conversations are being written.") % {
+        "number": supply.growing,
+        "most": supply.max_growing,
+    }
+    return " ".join(filter(None, [in_review, growing, writing]))
 
 
 def what_makes_room(supply: Supply, lang: str) -> str:
@@ -41,10 +56,14 @@ def what_makes_room(supply: Supply, lang: str) -> str:
     open_now = ", ".join(_number(number, name) for number, name in numbers if number)
     too_many = _too_many(supply, 0)
     if too_many > 0:
-        room = f"There is room when {_number(too_many, 'conversation')} more {_is(too_many)} finished."
+        room = ngettext(
+            "A new prompt is wanted after %(number)d more conversation is finished.",
+            "A new prompt is wanted after %(number)d more conversations are finished.",
+            too_many,
+        ) % {"number": too_many}
     else:
-        room = "Replying, checking and ranking make room for new ones."
-    return f"{room} Wanted for that now: {open_now}." if open_now else room
+        room = gettext("New prompts are wanted again after others are answered, checked and ranked.")
+    return f"{room} {gettext('Open now: %(work)s.') % {'work': open_now}}" if open_now else room
 
 
 def _too_many(supply: Supply, writers: int) -> int:
@@ -53,20 +72,30 @@ def _too_many(supply: Supply, writers: int) -> int:
     return 0 if limit is None else supply.unfinished + writers - limit + 1
 
 
-_PLURALS = {"person": "people", "reply": "replies"}
+_NUMBERS = {
+    "check": ngettext_lazy("%(number)d check", "%(number)d checks", "number"),
+    "reply": ngettext_lazy("%(number)d reply", "%(number)d replies", "number"),
+    "ranking": ngettext_lazy("%(number)d ranking", "%(number)d rankings", "number"),
+}
+_ARE_WRITING = ngettext_lazy(
+    "%(number)d person is writing one right now.", "%(number)d people are writing one right now.", "number"
+)
 
 
 def _number(number: int, name: str) -> str:
-    return f"{number} {name if number == 1 else _PLURALS.get(name, name + 's')}"
+    return str(_NUMBERS[name] % {"number": number})
 
 
-def _is(number: int) -> str:
-    return "is" if number == 1 else "are"
-
-
-def _are(number: int, name: str) -> str:
-    return f"{_number(number, name)} {_is(number)}"
-
-
-def _weekly(pace: float) -> str:
-    return f"about {_number(round(pace), 'conversation')} a week" if pace >= 0.75 else "one conversation in some weeks"
+def _pace(pace: float, most: int | None) -> str:
+    """Return how many conversations people finish in this language, and how many may be open for that."""
+    if pace >= 0.75:
+        weekly = ngettext(
+            "People finish about %(number)d conversation a week in this language. At most %(most)d are open at once.",
+            "People finish about %(number)d conversations a week in this language. At most %(most)d are open at once.",
+            round(pace),
+        )
+    else:
+        weekly = gettext(
+            "People finish a conversation every few weeks in this language. At most %(most)d are open at once."
+        )
+    return weekly % {"number": round(pace), "most": most}

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext, ngettext
+
 from leaderboard.points import KINDS
 from tasks.kinds import Kind, work_of
 from tasks.review_modes import modes_when_asked
@@ -29,8 +31,14 @@ class TaskPoints:
 
     def __str__(self) -> str:
         least, most = self.now
-        first = _points(most) if least == most else f"{least:g} or {_points(most)}"
-        return f"{first}, {self.accepted:g} more if accepted" if self.accepted else first
+        if most + self.accepted < 1:
+            return gettext("less than 1 point")
+        if self.accepted:
+            both = f"{most + self.accepted:g}"
+            return gettext("%(first)s, %(both)s if accepted") % {"first": _points(most), "both": both}
+        if least == most:
+            return _points(most)
+        return gettext("%(least)s or %(points)s") % {"least": f"{least:g}", "points": _points(most)}
 
 
 def points_of(kind: Kind, modes: set[Review.Mode] | None = None) -> TaskPoints:
@@ -53,4 +61,5 @@ def points_when_asked(kind: Kind, policy: TreePolicy) -> TaskPoints:
 
 
 def _points(number: float) -> str:
-    return f"{number:g} point{'' if number == 1 else 's'}"
+    for_plural = 1 if number == 1 else max(2, round(number))  # of 0.5 and 1.5 points English says "points"
+    return ngettext("%(points)s point", "%(points)s points", for_plural) % {"points": f"{number:g}"}

@@ -18,16 +18,18 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from leaderboard import shown_points
 from oasst.accounts.requests import SignedInRequest
 from oasst.core import ratelimit
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed
 from oasst.core.http import kept_forms
 from oasst.core.http.error_views import status_of
 from oasst.core.http.kept_forms import keep_until_accepted
+from oasst.core.http.requests import is_from_script
 from oasst.core.markdown import rendering
 from oasst.core.text.languages import name_of
 from oasst.core.text.validation import clean_language_tag, clean_text, is_blank
-from tasks import assignment, drafts, queries, submission
+from tasks import assignment, drafts, prompt_ideas, queries, submission
 from tasks import undo as undoing
 from tasks.forms import (
     NON_ANSWER_FIELDS,
@@ -87,13 +89,15 @@ def nothing(request: SignedInRequest) -> HttpResponse:
     kind = _kind(request.GET.get("kind", ""))
     lang = clean_language_tag(request.GET.get("lang") or user.working_language)
     busy = queries.has_too_many_pending(user)
-    number = 0 if busy else queries.count_work(queries.availability(user, lang, policy), kind)
+    counts = dict.fromkeys(Kind, 0) if busy else queries.availability(user, lang, policy)
+    number = queries.count_work(counts, kind)
     reason = None
     if not number:
         reason = queries.explain_busy() if busy else queries.explain_no_work(user, lang, policy, kind)
     context = {
         "nothing": reason,
         "number": number,
+        "other_work": not number and queries.count_work(counts, None) > 0,
         "open_tasks": queries.latest_open_tasks(user),
         "idempotency_key": uuid4(),
         "lang": lang,
@@ -111,7 +115,7 @@ def task(request: SignedInRequest, task_id: UUID) -> HttpResponse:
     """Show the task and take its answer. A reload shows the same task, a second send stores nothing new."""
     task_row = queries.get_task_for(request.user, task_id)
     if request.method == "POST":
-        return _submit(request, task_row)
+        return _another_idea(request, task_row) if "idea" in request.POST else _submit(request, task_row)
     if task_row.status == Task.Status.DONE:
         return redirect(_result_url(task_row))
     initial = _initial(request, task_row)
@@ -156,6 +160,7 @@ def _submit(request: SignedInRequest, task: Task) -> HttpResponse:
         done = _store(request, task, form)
     except (Invalid, Conflict, Gone, NotAllowed, Busy) as error:
         return _refused(request, task, form, error)
+    shown_points.forget([request.user.pk])
     messages.success(request, _thanks(request, done, getattr(form, "lang", None)), extra_tags=f"undo:{done.pk}")
     if request.POST.get("then") == "stop":
         return redirect("dashboard")
@@ -189,9 +194,11 @@ def _moment(task: Task) -> int:
 
 def _thanks(request: SignedInRequest, task: Task, lang: str | None) -> str:
     points = points_of(Kind(task.kind), {Review.Mode(task.mode)} if task.mode else None).when_sent
-    earned = ngettext("Stored. +%(points)s point.", "Stored. +%(points)s points.", ceil(points)) % {
-        "points": f"{points:g}"
-    }
+    earned = gettext("Stored. It counts toward your next point.")
+    if points >= 1:
+        earned = ngettext("Stored. +%(points)s point.", "Stored. +%(points)s points.", ceil(points)) % {
+            "points": f"{points:g}"
+        }
     if lang is None or lang == task.lang:
         return earned
     stored = gettext("Stored as %(language)s.") % {"language": name_of(lang)}
@@ -239,6 +246,7 @@ def _page(
     hints: Sequence[Similar] = (),
     *,
     short_asks: bool = False,
+    idea_number: int | None = None,
 ) -> HttpResponse:
     kind = Kind(task.kind)
     row = TABLE[kind]
@@ -272,10 +280,31 @@ def _page(
         "similar": hints,
         "similar_seen": bool(hints) or SIMILAR_SEEN in request.POST,
         "similar_asks": bool(hints),
+        "idea": _idea(task, idea_number),
+        "idea_is_open": idea_number is not None,
         "short_asks": short_asks,
         "short_seen": short_asks or SHORT_SEEN in request.POST,
     }
     return render(request, f"tasks/task_{row.answer}.html", context, status=status)
+
+
+def _another_idea(request: SignedInRequest, task: Task) -> HttpResponse:
+    """Show another idea for a first prompt: a piece of the page for its script, else the page with the typed text."""
+    ratelimit.count_use(ratelimit.HINTS, request.user.pk)
+    if task.kind != Kind.INITIAL_PROMPT or task.status != Task.Status.OPEN:
+        return redirect("task", task.pk)
+    number = prompt_ideas.read_number(request.POST["idea"])
+    if is_from_script(request):
+        idea = {"idea": _idea(task, number), "idea_is_open": True, "task": {"lang_name": name_of(task.lang)}}
+        return render(request, "fragments/prompt_idea.html", idea)
+    return _page(request, task, _form(task, None, request.POST.dict()), idea_number=number)
+
+
+def _idea(task: Task, number: int | None) -> prompt_ideas.Idea | None:
+    """Return the idea that the page of a first prompt offers; None on other pages."""
+    if task.kind != Kind.INITIAL_PROMPT:
+        return None
+    return prompt_ideas.idea_at(prompt_ideas.first_number(task.pk) if number is None else number)
 
 
 def _closed(request: SignedInRequest, task: Task, error: DomainError, typed: str) -> HttpResponse:
@@ -325,6 +354,24 @@ def skip(request: SignedInRequest, task_id: UUID) -> HttpResponse:
 
 @login_required
 @require_POST
+def give_back(request: SignedInRequest, task_id: UUID) -> HttpResponse:
+    """Give a task back, and ask first if something was written for it (`sure`)."""
+    sure = "sure" in request.POST
+    try:
+        assignment.give_back(task_id=task_id, user=request.user, policy=current_policy(), with_draft=sure)
+    except Conflict:
+        task_row = queries.get_task_for(request.user, task_id)
+        context = {"task": task_row, "kind": TABLE[Kind(task_row.kind)], "draft": str(_draft(task_row).get("text", ""))}
+        return render(request, "tasks/give_back.html", context, status=HTTPStatus.CONFLICT)
+    except Gone as error:
+        messages.info(request, error.message)
+    else:
+        messages.success(request, gettext("Given back. Somebody else can take it now."))
+    return redirect("dashboard")
+
+
+@login_required
+@require_POST
 def undo(request: SignedInRequest, task_id: UUID) -> HttpResponse:
     """Take back the answer that was sent a moment ago, and show its task again with the answer in the form."""
     try:
@@ -332,6 +379,7 @@ def undo(request: SignedInRequest, task_id: UUID) -> HttpResponse:
     except (Conflict, Gone) as error:
         messages.error(request, f"{error.message} {error.hint}")
         return redirect("contributions")
+    shown_points.forget([request.user.pk])
     messages.info(request, gettext("Taken back. Change it and send it again, or skip it."))
     return redirect("task", task_id)
 
@@ -387,7 +435,7 @@ def similar(request: SignedInRequest, task_id: UUID) -> HttpResponse:
     task = queries.get_task_for(request.user, task_id)
     text = _as_stored(request.POST.get("text", "")[: 4 * current_policy().message_size_limit])
     hints = [] if task.kind != Kind.INITIAL_PROMPT or is_blank(text) else find_hints(text, task.lang)
-    return render(request, "fragments/similar_prompts.html", {"similar": hints, "similar_seen": True})
+    return render(request, "fragments/similar_prompts.html", {"similar": hints, "similar_seen": True, "task": task})
 
 
 def _as_stored(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.signals import setting_changed
+from django.db import close_old_connections
 from django.dispatch import receiver
 
 # The tests compute with small arrays. Several BLAS threads would mostly wait for each other, ten times as long where
@@ -42,6 +43,20 @@ def default_site_settings() -> None:
     reading.remember(reading.CurrentSettings(), seconds=3600)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run browser tests last: Playwright keeps an event loop in this thread, and Django then refuses async_to_sync."""
+@pytest.fixture
+def threads_close_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let threads of sockets give their connections back, as on a running site. Channels leaves them open in its tests,
+    for tests that live in one transaction; on a busy machine, with many threads, the pool is soon empty.
+    """
+    monkeypatch.setattr("channels.testing.application.no_op", close_old_connections)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave journeys out unless they are asked for, and run browser tests last: Playwright keeps an event loop in this
+    thread, and Django then refuses async_to_sync.
+    """
+    if "journey" not in config.option.markexpr:
+        journeys = [item for item in items if "journey" in item.keywords]
+        config.hook.pytest_deselected(items=journeys)
+        items[:] = [item for item in items if item not in journeys]
     items.sort(key=lambda item: "browser" in item.keywords)

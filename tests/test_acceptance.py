@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 140
-_STATE = re.compile(r"works|partly|missing|planned: .+")
+_STATE = re.compile(r"works|owned by issue: .+")
 
 
 def rows() -> list[list[str]]:

@@ -359,9 +359,9 @@ def test_openings_that_a_person_may_take(visitors: list[User]) -> None:
             assert tasks_hot.count_available_messages(person, lang, NOW) == {
                 Kind(work): min(number, tasks_hot.COUNT_LIMIT) for work, number in messages.items()
             }
-            expected = Counter(cause(one, person) for one in openings)
+            expected = Counter((Work(one.work), cause(one, person)) for one in openings)
             assert tasks_hot.count_unavailable_by_cause(person, lang, list(Work), NOW) == expected
-            causes.update(expected)
+            causes.update(name for _, name in expected.elements())
             for work in Work:
                 best = next((one for one in free if one.work == work), None)
                 with undone():
@@ -392,7 +392,7 @@ def test_who_holds_openings(visitors: list[User]) -> None:
 def test_supply() -> None:
     since = NOW - timedelta(hours=1)
     Capacity.objects.create(
-        lang="en", reviews=1, replies=2, rankings=3, checked_kinds=["x"], since=since, measured_at=NOW
+        lang="en", reviews=1, replies=2, rankings=3, checked_kinds=["x"], since=since, seconds={"x": 4}, measured_at=NOW
     )
     for lang in (*LANGUAGES, "xx"):
         trees = MessageTree.objects.filter(lang=lang)
@@ -402,7 +402,7 @@ def test_supply() -> None:
         ]
         stuck = [one for one in waits if not Opening.objects.filter(tree=one).exists()]
         ranking = trees.filter(state=State.RANKING.value)
-        columns = ("reviews", "replies", "rankings", "since", "checked_kinds")
+        columns = ("reviews", "replies", "rankings", "since", "checked_kinds", "seconds")
         capacity = Capacity.objects.filter(lang=lang).values_list(*columns).first()
         assert tasks_hot.count_supply(lang, max_waiting=3, writing_since=since) == (
             trees.filter(state=State.INITIAL_PROMPT_REVIEW.value).count(),
@@ -412,7 +412,7 @@ def test_supply() -> None:
             ranking.count(),
             trees.filter(state=State.BACKLOG_RANKING.value).exists(),
             Task.objects.filter(kind="initial_prompt", lang=lang, status="open", created_at__gte=since).count(),
-            *(capacity or (None,) * 5),
+            *(capacity or (*(None,) * 5, {})),
         )
 
 

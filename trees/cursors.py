@@ -1,12 +1,14 @@
 """Paging by position: a cursor names the last row that was shown, so page 1,000 costs as much as page 1."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from oasst.core.errors import Invalid
 from oasst.core.timestamps import parse_timestamp
@@ -20,7 +22,7 @@ class Cursor:
     """A position in a list that is sorted by time and id, newest first."""
 
     at: datetime
-    id: UUID
+    id: Any
 
     def __str__(self) -> str:
         return f"{self.at.isoformat()}~{self.id}"
@@ -34,9 +36,9 @@ class Direction:
     towards_newer: bool
 
     @classmethod
-    def parse(cls, *, older: str | None, newer: str | None) -> "Direction":
-        """Read the cursors of a page address, `<ISO date>~<uuid>`. Raise Invalid `bad_cursor`."""
-        return cls(_parse(older or newer), bool(newer) and not older)
+    def parse(cls, *, older: str | None, newer: str | None, key: Callable[[str], Any] = UUID) -> "Direction":
+        """Read the cursors of a page address, `<ISO date>~<id>`; `key` reads the id. Raise Invalid `bad_cursor`."""
+        return cls(_parse(older or newer, key), bool(newer) and not older)
 
     def apply(self, rows: "QuerySet[Rows]", at: str = "created_at", id: str = "id") -> "QuerySet[Rows]":
         """Filter and sort rows by these columns. The caller takes one more than a page has, and `cut`s the result."""
@@ -58,11 +60,12 @@ class Direction:
         return page, self.cursor is not None, more
 
 
-def _parse(value: str | None) -> Cursor | None:
+def _parse(value: str | None, key: Callable[[str], Any]) -> Cursor | None:
     if not value:
         return None
     try:
-        at, _, row_id = value.partition("~")
-        return Cursor(parse_timestamp(at), UUID(row_id))
-    except ValueError as error:
-        raise Invalid("This page address is broken; start again from the first page.", code="bad_cursor") from error
+        at, _sign, row_id = value.partition("~")
+        return Cursor(parse_timestamp(at), key(row_id))
+    except (ValueError, ValidationError) as error:
+        message = _("This page address is broken; start again from the first page.")
+        raise Invalid(message, code="bad_cursor") from error

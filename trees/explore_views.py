@@ -11,7 +11,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from oasst.accounts.models import User
+from oasst.core import ratelimit
 from oasst.core.errors import Busy, Invalid
+from oasst.core.http.requests import client_address
+from trees.being_reviewed import tasks_by_tree
 from trees.cursors import Direction
 from trees.exploring import finding
 from trees.exploring.criteria import Criteria, Kind
@@ -22,14 +25,20 @@ from trees.interchange.snapshots.published import published_snapshots
 
 @require_safe
 def explore(request: HttpRequest) -> HttpResponse:
+    """Raise Busy `rate_limited`: each page counts, also the first one without a search."""
     reader = request.user if isinstance(request.user, User) else None
+    if reader is None:
+        ratelimit.count_use(ratelimit.EXPLORING_FROM_ADDRESS, client_address(request))
+    else:
+        ratelimit.count_use(ratelimit.EXPLORING, reader.pk)
     lang = request.GET.get("lang", "")[:32]
     compares = finding.can_compare_meaning(lang)
     form = ExploreForm(request.GET, reader=reader, topics=finding.topics_of(lang) if lang else [])
     context: dict[str, Any] = {"form": form, "compares_meaning": compares, "is_visitor": reader is None}
     status = HTTPStatus.OK
     if form.is_valid():
-        criteria = form.criteria()
+        set_apart = tasks_by_tree(reader)
+        criteria = form.criteria(set_apart)
         by_meaning = bool(form.cleaned_data["how"] and criteria.words)
         try:
             page = _find(request, criteria, by_meaning=by_meaning and compares)
@@ -40,6 +49,7 @@ def explore(request: HttpRequest) -> HttpResponse:
         context |= {
             "page": page,
             "criteria": criteria,
+            "number_set_apart": len(set_apart),
             "tabs": _tabs(request, criteria),
             "by_meaning": by_meaning and compares,
             "meaning_is_off": by_meaning and not compares,

@@ -1,7 +1,9 @@
 """The forms of the pages about trees. They check the form of the input; the services check the rules."""
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -49,7 +51,7 @@ class SearchFields(forms.Form):
     """
 
     q = forms.CharField(
-        label=_("Words"),
+        label=_("Search for"),
         required=False,
         max_length=LONGEST,
         widget=forms.TextInput({"type": "search", "class": "input", "dir": "auto", "autocomplete": "off"}),
@@ -118,7 +120,7 @@ class ExploreForm(SearchFields):
         if reader is None:  # visitors see only what is finished
             del self.fields["state"], self.fields["own"]
 
-    def criteria(self) -> Criteria:
+    def criteria(self, set_apart: Collection[UUID] = ()) -> Criteria:
         """Return what is looked for. Without words and kind, a list of conversations; with words, of all messages."""
         data = self.cleaned_data
         words, state = data["q"].strip(), data.get("state")
@@ -132,6 +134,7 @@ class ExploreForm(SearchFields):
             until=data["until"],
             topic=data.get("topic"),
             own=bool(data.get("own")),
+            set_apart=frozenset(set_apart),
         )
 
 

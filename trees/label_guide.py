@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from trees.labels import LANG_MISMATCH, SPAM
+from trees.labels import LANG_MISMATCH, SPAM, Label
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ MEANINGS: dict[str, Meaning] = {
         _("A long, well-written answer with invented facts."),
     ),
     "toxicity": Meaning(
-        _("How the text treats its reader and others: polite and neutral on the left, insulting on the right."),
+        _("How the text treats its reader and others: insulting on the left, polite and neutral on the right."),
         _("“Only an idiot would ask that.”"),
         _("“That is a common mistake. Here is why it happens.”"),
     ),
@@ -120,9 +120,22 @@ MEANINGS: dict[str, Meaning] = {
         _("The boiling point of water."),
     ),
     "violence": Meaning(
-        _("Cruelty, abuse, terror or self-harm, described or encouraged. Sober history and prevention stay low."),
+        _("Cruelty, abuse, terror or self-harm, described or encouraged. Sober history and prevention are harmless."),
         _("Instructions to hurt somebody, or torture told in detail."),
         _("“When was the battle, and who won?”"),
     ),
 }
 """By the name of the label."""
+
+
+Example = tuple[Any, Any]
+"""An answer in words, and a text that deserves it."""
+
+
+def examples_of(label: Label) -> tuple[Example, Example]:
+    """Return an example of both sides: of a scale in the order of its points, else of yes and no."""
+    meaning = MEANINGS[label.name]
+    if label.widget != "likert":
+        return (_("Yes"), meaning.yes), (_("No"), meaning.no)
+    low, high = (label.low, meaning.no), (label.high, meaning.yes)
+    return (high, low) if label.high_is_bad else (low, high)

@@ -8,7 +8,7 @@ from django import forms
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from trees.label_guide import MEANINGS
+from trees.label_guide import MEANINGS, examples_of
 from trees.labels import LABELS, Label, Widget
 
 
@@ -22,7 +22,7 @@ class LabelGroup:
 GROUP_TITLES: dict[Widget, str | Promise] = {
     "yes_no": "",
     "flag": _("Tick whatever is true"),
-    "likert": _("Place it on each line; leave a line empty if you cannot tell"),
+    "likert": _("Place it on each scale"),
 }
 SCALE = [("0", "0"), ("0.25", "0.25"), ("0.5", "0.5"), ("0.75", "0.75"), ("1", "1")]
 
@@ -47,7 +47,9 @@ class LabelQuestions(forms.Form):
                 bound.label_def = {
                     **vars(LABELS[name]),
                     "mandatory": name in self.mandatory,
+                    "ends": LABELS[name].ends,
                     "meaning": MEANINGS[name],
+                    "examples": examples_of(LABELS[name]),
                     "points": _points_of(LABELS[name], bound.value()) if widget == "likert" else [],
                 }
                 fields.append(bound)

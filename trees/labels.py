@@ -20,6 +20,15 @@ class Label:
     high: str = ""  # what 1 means on a scale
     high_is_bad: bool = False  # pages show such a scale from 1 to 0, so that all of them run from bad to good
 
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The words at the first and the last point of a scale, in the order of the pages."""
+        return (self.high, self.low) if self.high_is_bad else (self.low, self.high)
+
+    def point(self, value: float) -> float:
+        """Return the point, from 1 to 5 in the order of the pages, of a stored value from 0 to 1."""
+        return 1 + 4 * (1 - value if self.high_is_bad else value)
+
 
 LABELS: dict[str, Label] = {
     label.name: label
@@ -27,8 +36,8 @@ LABELS: dict[str, Label] = {
         Label(
             SPAM,
             "yes_no",
-            "Should this message be kept out of the data set?",
-            "Yes for trolling, sabotage, gibberish or advertising. Clumsy or simple is not junk.",
+            "Is this message junk?",
+            "Trolling, sabotage, gibberish or advertising. A clumsy or simple message is not junk.",
         ),
         Label(
             "fails_task",

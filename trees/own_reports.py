@@ -1,5 +1,6 @@
 """What became of a person's reports: about messages of the data set, and about answers in their chats. Reads only."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,10 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from inference.models import ChatReport
 from oasst.accounts.models import User
-from oasst.core.errors import Invalid
 from oasst.core.markdown.rendering import plain_excerpt
-from oasst.core.timestamps import parse_timestamp
 from trees.access import may_read, reads_everything
+from trees.cursors import Cursor, Direction
 from trees.models import Message, Report
 from trees.queries import EXCERPT, placeholder_for, text_start
 
@@ -43,6 +43,8 @@ class OwnReport:
     """The start of the message, or a placeholder if the reporter may not read it."""
     url: str
     """The page of the message, if there is one for the reporter."""
+    lang: str = ""
+    """Of the excerpt, if that is known."""
 
 
 @dataclass(frozen=True)
@@ -69,26 +71,11 @@ def about_answers(user: User, older: str = "") -> ReportPage:
     return _page(rows, older, lambda row: _about_answer(row, user))
 
 
-def _page(rows: QuerySet[Any], older: str, describe: Any) -> ReportPage:
-    if older:
-        at, row_id = _parse_cursor(rows, older)
-        rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=row_id))
-    found = list(rows.order_by("-created_at", "-pk")[: PAGE_SIZE + 1])
-    shown = found[:PAGE_SIZE]
-    more = len(found) > PAGE_SIZE
-    return ReportPage(
-        [describe(row) for row in shown], f"{shown[-1].created_at.isoformat()}~{shown[-1].pk}" if more else ""
-    )
-
-
-def _parse_cursor(rows: QuerySet[Any], cursor: str) -> tuple[datetime, Any]:
-    at, _, row_id = cursor.partition("~")
-    try:
-        return parse_timestamp(at), rows.model._meta.pk.to_python(row_id)
-    except Exception as error:
-        raise Invalid(
-            gettext("This page address is broken; start again from the first page."), code="bad_cursor"
-        ) from error
+def _page(rows: QuerySet[Any], older: str, describe: Callable[[Any], OwnReport]) -> ReportPage:
+    direction = Direction.parse(older=older, newer=None, key=rows.model._meta.pk.to_python)
+    shown, _, has_older = direction.cut(list(direction.apply(rows)[: PAGE_SIZE + 1]), PAGE_SIZE)
+    last = str(Cursor(shown[-1].created_at, shown[-1].pk)) if has_older else ""
+    return ReportPage([describe(row) for row in shown], last)
 
 
 def _about_message(report: Any, user: User) -> OwnReport:
@@ -106,6 +93,7 @@ def _about_message(report: Any, user: User) -> OwnReport:
         decided_at=report.handled_at,
         excerpt=plain_excerpt(report.excerpt, EXCERPT) if reads else placeholder_for(message),
         url=reverse("tree", args=[message.pk]) + f"#message-{message.pk}" if is_on_page else "",
+        lang=message.lang if reads else "",
     )
 
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Left
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -35,6 +36,7 @@ from trees.lifecycle.reply_ranks import sort_siblings
 from trees.lifecycle.states import REPLY_WORK, TABLE, State
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
 from trees.published import PUBLISHED, without_gaps
+from trees.refusals import labels_that_refused, reasons_for
 from trees.word_search import FoundQuery
 
 
@@ -269,6 +271,13 @@ class Contribution:
     rank: int | None = None
     may_withdraw: bool = False  # or may undo the withdrawal
     may_change: bool = False  # a review, while nothing is decided about the message
+    tree_id: UUID | None = None  # of an own message
+    lang: str = ""  # of the excerpt; empty if it is a placeholder
+    reasons: str = ""  # why it was not accepted
+    answers: int = 0  # accepted replies of others
+    is_waiting: bool = False  # a prompt that waits to be drawn
+    waiting: int = 0  # how many prompts wait with it, if the caller knows
+    snapshot: str = ""  # the name of a published data set with its conversation, if the caller knows
 
 
 @dataclass(frozen=True)
@@ -290,10 +299,11 @@ class ContributionFilter:
     until: datetime | None = None  # before this moment
 
     @property
-    def kinds(self) -> tuple[str, ...]:
+    def sources(self) -> tuple[str, ...]:
+        """The tables to read: one kind, or `text` for prompts and replies together."""
         if self.kind:
             return (self.kind,)
-        return ("prompt", "reply") if self.outcome else KINDS
+        return ("text",) if self.outcome else ("text", "review", "ranking")
 
 
 def contributions_of(
@@ -304,7 +314,7 @@ def contributions_of(
     newer: str | None = None,
     size: int = PAGE_SIZE,
 ) -> ContributionPage:
-    """Return one page of a user's contributions, newest first; one statement per kind, and one for words.
+    """Return one page of a user's contributions, newest first; three statements, and one for words.
 
     `older` and `newer` are cursors of the page before. Raise Invalid for a malformed one, `unknown_kind`,
     `unknown_outcome`.
@@ -319,9 +329,9 @@ def contributions_of(
     if query is None:
         return ContributionPage([], None, None)
     rows: list[Contribution] = []
-    for kind in only.kinds:
-        items: Any = direction.apply(_narrow(_source(user, kind), kind, only, query, user))
-        rows.extend(_row(kind, item, user) for item in items[: size + 1])
+    for source in only.sources:
+        items: Any = direction.apply(_narrow(_source(user, source), source, only, query, user))
+        rows.extend(_row(item, user) for item in items[: size + 1])
     rows.sort(key=lambda row: (row.at, row.id), reverse=not direction.towards_newer)
     page, has_newer, has_older = direction.cut(rows, size)
     first, last = (str(Cursor(row.at, row.id)) for row in (page[0], page[-1])) if page else (None, None)
@@ -357,11 +367,15 @@ def text_start(text: str) -> Left:
 
 def _source(user: User, kind: str) -> Source:
     excerpt = text_start("text")
-    if kind in ("prompt", "reply"):
-        # By depth, not by parent: otherwise the planner may start from an index of all prompts of the site.
-        messages = Message.objects.filter(author=user, **({"depth": 0} if kind == "prompt" else {"depth__gt": 0}))
+    if kind in _DEPTHS:
+        messages = Message.objects.filter(_DEPTHS[kind], author=user)
         messages = messages.defer("search", "text").select_related("tree")
-        return messages.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(user, "tree_id"))
+        return messages.annotate(
+            excerpt=excerpt,
+            has_page=_prompt_is_on_page(user, "tree_id"),
+            refusals=Case(When(review_result=False, then=ArraySubquery(_LABELS_GIVEN))),
+            answers=Case(When(review_result=True, then=_accepted_answers(user)), default=0),
+        )
     if kind == "review":
         reviews = Review.by_author.filter(author=user).select_related("message").defer("message__search")
         excerpt = text_start("message__text")
@@ -369,6 +383,19 @@ def _source(user: User, kind: str) -> Source:
     rankings = Ranking.objects.filter(author=user).select_related("parent").defer("parent__search")
     excerpt = text_start("parent__text")
     return rankings.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(user, "parent__tree_id"))
+
+
+# By depth, not by parent: otherwise the planner may start from an index of all prompts of the site.
+_DEPTHS = {"prompt": Q(depth=0), "reply": Q(depth__gt=0), "text": Q()}
+_LABELS_GIVEN = Review.objects.filter(
+    message=OuterRef("pk"), revision=OuterRef("revision"), kind=Review.Kind.REVIEW
+).values("labels")
+
+
+def _accepted_answers(user: User) -> Subquery:
+    """Count the replies of others below a message of this user that readers may see."""
+    answers = Message.objects.filter(PUBLIC, parent=OuterRef("pk"), review_result=True).exclude(author=user)
+    return Subquery(answers.order_by().values("parent").annotate(number=Count("pk")).values("number"))
 
 
 def _prompt_is_on_page(user: User, tree_id: str) -> Exists:
@@ -383,7 +410,8 @@ def placeholder_for(message: Message) -> str:
     return REMOVED if message.deleted else HIDDEN
 
 
-def _row(kind: str, item: Message | Review | Ranking, user: User) -> Contribution:
+def _row(item: Message | Review | Ranking, user: User) -> Contribution:
+    kind = _kind_of(item)
     message = item if isinstance(item, Message) else item.message if isinstance(item, Review) else item.parent
     reads = may_read(user, message)
     if not reads:
@@ -394,6 +422,7 @@ def _row(kind: str, item: Message | Review | Ranking, user: User) -> Contributio
         "kind": kind,
         "at": item.created_at,
         "excerpt": plain_excerpt(item.excerpt, EXCERPT),  # type: ignore[union-attr]
+        "lang": message.lang if reads else "",
         "url": reverse("tree", args=[message.pk]) + f"#message-{message.pk}" if is_on_page and item.has_page else "",  # type: ignore[union-attr]
     }
     if isinstance(item, Review):
@@ -405,8 +434,24 @@ def _row(kind: str, item: Message | Review | Ranking, user: User) -> Contributio
     label = ""
     if kind == "prompt" and state == "accepted":
         label = TABLE[State(item.tree.state)].label
-    rank = None if item.rank is None else item.rank + 1
-    return Contribution(**row, state=state, state_label=label, rank=rank, may_withdraw=not item.deleted)
+    extras: Any = item  # what `_source` annotated
+    return Contribution(
+        **row,
+        state=state,
+        state_label=label,
+        rank=None if item.rank is None else item.rank + 1,
+        may_withdraw=not item.deleted,
+        tree_id=item.tree_id,
+        reasons=reasons_for(labels_that_refused(extras.refusals or ())) if state == "rejected" else "",
+        answers=extras.answers or 0,
+        is_waiting=kind == "prompt" and item.tree.state == State.PROMPT_LOTTERY_WAITING and state == "accepted",
+    )
+
+
+def _kind_of(item: Message | Review | Ranking) -> str:
+    if isinstance(item, Message):
+        return "reply" if item.depth else "prompt"
+    return "review" if isinstance(item, Review) else "ranking"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Pages about the data set: a user's contributions and one tree."""
 
 from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -24,7 +25,7 @@ from oasst.core.http.kept_forms import keep_until_accepted
 from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.text.diff import word_diff
 from oasst.core.text.languages import name_of
-from trees import queries
+from trees import being_reviewed, queries
 from trees.contributing import corrections, reactions, reviews, withdrawal
 from trees.forms import ContributionsForm, SuggestionForm, WithdrawalForm
 from trees.interchange.snapshots.published import published_snapshots
@@ -68,6 +69,22 @@ def contributions(request: SignedInRequest) -> HttpResponse:
     return render(request, "trees/contributions.html", context, status=status)
 
 
+def closed_while_reviewing(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Instead of a page about a message, say that the reader has an open review in its conversation, if so."""
+
+    @wraps(view)
+    def page(request: HttpRequest, message_id: UUID) -> HttpResponse:
+        task_id = being_reviewed.find_task(_reader(request), message_id)
+        return view(request, message_id) if task_id is None else _being_reviewed(request, task_id)
+
+    return page
+
+
+def _being_reviewed(request: HttpRequest, task_id: UUID) -> HttpResponse:
+    return render(request, "trees/being_reviewed.html", {"task_id": task_id}, status=HTTPStatus.CONFLICT)
+
+
+@closed_while_reviewing
 @require_safe
 def tree(request: HttpRequest, message_id: UUID) -> HttpResponse:
     """Show the conversation around a message; visitors see it if it is published, else they are asked to sign in."""
@@ -121,12 +138,14 @@ def _tree_page(request: HttpRequest, message_id: UUID, status: int = HTTPStatus.
     return response
 
 
+@closed_while_reviewing
 @require_safe
 def message_text(request: HttpRequest, message_id: UUID) -> HttpResponse:
     """Return a message as it was typed."""
     return _as_text(request, message_id, lambda path: path[-1].text)
 
 
+@closed_while_reviewing
 @require_safe
 def message_markdown(request: HttpRequest, message_id: UUID) -> HttpResponse:
     """Return the conversation up to a message as Markdown, with a heading for each speaker."""
@@ -152,6 +171,7 @@ def _as_text(request: HttpRequest, message_id: UUID, write: Callable[[list[Messa
 
 @keep_until_accepted("message_label")
 @login_required
+@closed_while_reviewing
 @require_http_methods(["GET", "HEAD", "POST"])
 def label(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     """Ask what somebody thinks of a message that no task gave them, and store the answers."""
@@ -190,11 +210,15 @@ def react(request: SignedInRequest, message_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
+    """Store a report, and lead back to the message, or to the task in which the reader reviews its conversation."""
     category, text = request.POST.get("category", ""), request.POST.get("text", "")
     try:
         stored = reactions.report(message_id=message_id, reporter=request.user, category=category, text=text)
     except Invalid as error:
         kept_forms.set_refused(request, error)
+        if task_id := being_reviewed.find_task(request.user, message_id):
+            messages.error(request, error.message)
+            return _being_reviewed(request, task_id)
         return _tree_page(request, message_id, HTTPStatus.BAD_REQUEST)
     if stored.status == Report.Status.OPEN:
         messages.success(
@@ -209,11 +233,13 @@ def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
                 "Nothing new was sent."
             ),
         )
-    return redirect(_message_url(message_id))
+    task_id = being_reviewed.find_task(request.user, message_id)
+    return redirect(_message_url(message_id)) if task_id is None else redirect("task", task_id)
 
 
 @keep_until_accepted("message_suggest")
 @login_required
+@closed_while_reviewing
 @require_http_methods(["GET", "HEAD", "POST"])
 def suggest(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     """Suggest another text for a message of another author."""

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import Length, Now
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from inference import queries
 from inference.chats import chat_settings, titles
@@ -24,9 +25,10 @@ from inference.engine.sampling import MAX_SEED
 from inference.models import Chat, ChatMessage, Role, Turn
 from inference.policy import ChatPolicy
 from inference.turns import lifecycle, streams
-from inference.turns.states import ANSWERABLE, TurnState
+from inference.turns.states import ANSWERABLE, OPEN, TurnState
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
+from oasst.accounts.site_settings.reading import current
 from oasst.core import ratelimit
 from oasst.core.errors import Busy, Conflict, Invalid, NotFound
 from oasst.core.locks import advisory_lock
@@ -105,8 +107,20 @@ def answer_again(
         chat = lock_chat_for(user, message.chat_id)
         if chat.messages.count() > policy.messages_in_chat:
             raise _full()
+        _refuse_drafts(message)
         own_prompt = system_prompt(Chat(**own_instructions)) if own_instructions else None
         return _ask(chat, message, options, policy, own_prompt=own_prompt)
+
+
+def _refuse_drafts(question: ChatMessage) -> None:
+    """Raise Conflict `drafts_off` for a question that has an answer, or waits for one, if one must do."""
+    if current().chat_drafts:
+        return
+    if Turn.objects.filter(message__parent=question, state__in=[*ANSWERABLE, *OPEN]).exists():
+        raise Conflict(
+            _("Each question is answered once on this site at the moment. Ask again in other words."),
+            code="drafts_off",
+        )
 
 
 def complete(

@@ -10,6 +10,7 @@ from oasst.accounts.authentication import second_factor
 from oasst.accounts.consent import withdraw_all
 from oasst.accounts.locks import lock_administrators, lock_user
 from oasst.accounts.models import (
+    DAILY_GOAL,
     Acknowledgement,
     Appeal,
     Identity,
@@ -66,6 +67,8 @@ def close_account(user: User) -> None:
     user.contribution_languages = []
     user.work_language = ""
     user.show_on_leaderboard = False
+    user.daily_goal = DAILY_GOAL
+    user.single_keys_off = False
     user.is_active = False
     user.deleted_at = timezone.now()
     user.set_unusable_password()

@@ -141,6 +141,29 @@ class TimeZoneInput(forms.TextInput):
         return field + render_to_string("fragments/time_zone_list.html", {"id": list_id, "zones": zone_names()})
 
 
+class TimeZoneField(forms.CharField):
+    """A time zone by its name or its city. Its value is the name of the zone."""
+
+    widget = TimeZoneInput
+
+    def __init__(self, **kwargs: Any) -> None:
+        words = {
+            "label": gettext_lazy("Time zone"),
+            "help_text": gettext_lazy(
+                "All times are shown in it, and it decides when your day begins. Type a city, such as Nairobi."
+            ),
+        }
+        super().__init__(**{**words, **kwargs})
+
+    def clean(self, value: Any) -> str:
+        zone = find_zone(super().clean(value))
+        if zone is None:
+            raise forms.ValidationError(
+                gettext("We do not know this time zone. Choose one of the list, such as Europe/Berlin."), "time_zone"
+            )
+        return zone
+
+
 class ProfileForm(forms.Form):
     display_name = LineField(
         label=gettext_lazy("Display name"), limit=NAME_LIMIT, help_text=gettext_lazy("Seen by others on leaderboards.")
@@ -150,18 +173,19 @@ class ProfileForm(forms.Form):
         required=False,
         help_text=gettext_lazy("You are offered work in the first one unless you choose another on your dashboard."),
     )
-    time_zone = forms.CharField(
-        label=gettext_lazy("Time zone"),
-        widget=TimeZoneInput,
-        help_text=gettext_lazy(
-            "All times are shown in it, and it decides when your day begins. Type a city, such as Nairobi."
-        ),
-    )
+    time_zone = TimeZoneField()
     interface_language = forms.ChoiceField(label=gettext_lazy("Language of the pages"), choices=[("en", "English")])
     show_on_leaderboard = forms.BooleanField(
         label=gettext_lazy("Show me on leaderboards"),
         required=False,
         help_text=gettext_lazy("You keep your points either way."),
+    )
+    single_keys_off = forms.BooleanField(
+        label=gettext_lazy("Switch off shortcuts of a single key"),
+        required=False,
+        help_text=gettext_lazy(
+            "For speech input, or if you hit keys by accident. All works without them, and Ctrl + Enter still sends."
+        ),
     )
 
     def __init__(self, *args: Any, user: User, kept: KeptForm | None = None, **kwargs: Any) -> None:
@@ -171,6 +195,7 @@ class ProfileForm(forms.Form):
             "interface_language": user.interface_language,
             "contribution_languages": user.contribution_languages,
             "show_on_leaderboard": user.show_on_leaderboard,
+            "single_keys_off": user.single_keys_off,
         }
         kwargs.setdefault("initial", stored if kept is None else self._as_sent(kept.fields))
         super().__init__(*args, **kwargs)
@@ -183,14 +208,6 @@ class ProfileForm(forms.Form):
     def _as_sent(self, fields: QueryDict) -> dict[str, Any]:
         widgets = {name: field.widget for name, field in self.base_fields.items()}
         return {name: widget.value_from_datadict(fields, MultiValueDict(), name) for name, widget in widgets.items()}
-
-    def clean_time_zone(self) -> str:
-        zone = find_zone(self.cleaned_data["time_zone"])
-        if zone is None:
-            raise forms.ValidationError(
-                gettext("We do not know this time zone. Choose one of the list, such as Europe/Berlin."), "time_zone"
-            )
-        return zone
 
     def clean_display_name(self) -> str:
         try:

@@ -29,7 +29,9 @@ _FOR_MODERATORS = frozenset(
     }
 )
 # What only administrators see of it: URLs of webhooks may contain secrets, and moderators review gold messages too.
-_FOR_ADMINISTRATORS = frozenset({"trees.view_webhook", "trees.view_delivery", "trees.view_goldmessage"})
+_FOR_ADMINISTRATORS = frozenset(
+    {"trees.view_webhook", "trees.view_delivery", "trees.view_goldmessage", "trees.view_practicetext"}
+)
 
 
 class Role(models.TextChoices):
@@ -57,6 +59,9 @@ class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
         # Not `iexact`, which also finds i by ı and so would allow more attempts to guess a password.
         return self.get(email=username.lower() if username else None)
+
+
+DAILY_GOAL = 5  # until somebody chooses another; about a quarter of an hour of checking
 
 
 class User(AbstractBaseUser):
@@ -94,6 +99,9 @@ class User(AbstractBaseUser):
     # Chosen under "Work in"; empty means the first contribution language.
     work_language = models.CharField(max_length=32, blank=True, default="", db_default="", editable=False)
 
+    # For speech input and for whoever hits keys by accident (WCAG 2.1.4); js/keys.js obeys it.
+    single_keys_off = models.BooleanField(default=False, db_default=False, editable=False)
+
     enabled = models.BooleanField(default=True, help_text="Off means banned.")
     ban_reason = models.CharField(max_length=500, blank=True)
     banned_at = models.DateTimeField(null=True, blank=True)
@@ -102,6 +110,9 @@ class User(AbstractBaseUser):
     deleted_at = models.DateTimeField(null=True, blank=True)
     notes = models.CharField(max_length=1024, blank=True, help_text="Seen by moderators only.")
     show_on_leaderboard = models.BooleanField(default=True)
+    daily_goal = models.PositiveSmallIntegerField(
+        default=DAILY_GOAL, db_default=DAILY_GOAL, help_text="Pieces of work a day; 0 means no goal."
+    )
 
     streak_started_at = models.DateTimeField(null=True, blank=True)
     streak_days = models.PositiveIntegerField(null=True, blank=True)
@@ -519,6 +530,18 @@ class SiteSettings(models.Model):
     )
     chat = models.BooleanField(
         _("chat"), default=True, help_text=_("Off: nobody can chat, neither on the site nor by the API.")
+    )
+    chat_drafts = models.BooleanField(
+        _("several answers to a question"),
+        default=True,
+        db_default=True,
+        help_text=_("Off: the chat answers each question once, which takes less of the machine."),
+    )
+    sign_in_proof = models.BooleanField(
+        _("proof of work before mailed codes"),
+        default=True,
+        db_default=True,
+        help_text=_("Off: many codes asked for from one address cost no computation; their limits remain."),
     )
     reason = models.CharField(_("reason"), max_length=500, blank=True, help_text=_("For the history."))
     changed_at = models.DateTimeField(_("changed"), default=timezone.now, editable=False)

@@ -13,6 +13,7 @@ from oasst.core.text.validation import clean_language_tag, clean_name
 
 NO_TIME_ZONE = "UTC"  # until one is chosen
 MAX_CONTRIBUTION_LANGUAGES = 20
+MAX_DAILY_GOAL = 200
 
 
 def update_profile(
@@ -23,7 +24,9 @@ def update_profile(
     interface_language: str,
     contribution_languages: Iterable[str],
     show_on_leaderboard: bool | None = None,
+    single_keys_off: bool | None = None,
 ) -> None:
+    """Set what a profile has; None leaves a value as it is. Raise Invalid, Busy."""
     languages = _clean_languages(contribution_languages)
     if time_zone not in zoneinfo.available_timezones():
         raise _no_zone()
@@ -34,7 +37,9 @@ def update_profile(
     user.contribution_languages = languages
     if show_on_leaderboard is not None:
         user.show_on_leaderboard = show_on_leaderboard
-    fields = ["time_zone", "interface_language", "contribution_languages", "show_on_leaderboard"]
+    if single_keys_off is not None:
+        user.single_keys_off = single_keys_off
+    fields = ["time_zone", "interface_language", "contribution_languages", "show_on_leaderboard", "single_keys_off"]
     with names.naming(user):
         if name != user.display_name:  # an unchanged name may be older than the rule that names are unique
             names.claim_name(user, name)
@@ -44,12 +49,21 @@ def update_profile(
 
 def choose_languages(user: User, tags: Iterable[str]) -> None:
     """Set the user's languages, in order. Raise Invalid (`language`, `none_chosen`, `too_many`), Busy."""
-    languages = _clean_languages(tags)
-    if not languages:
-        raise Invalid(gettext("Please choose at least one language."), code="none_chosen", field="languages")
+    languages = _require_languages(tags)
     count_use(PROFILE_CHANGES, user.pk)
     user.contribution_languages = languages
     user.save(update_fields=["contribution_languages"])
+
+
+def introduce(user: User, *, languages: Iterable[str], time_zone: str) -> None:
+    """Set what somebody new says of themselves. Raise Invalid as `choose_languages` and `choose_time_zone`, Busy."""
+    chosen = _require_languages(languages)
+    if time_zone not in zoneinfo.available_timezones():
+        raise _no_zone()
+    count_use(PROFILE_CHANGES, user.pk)
+    user.contribution_languages = chosen
+    user.time_zone = time_zone
+    user.save(update_fields=["contribution_languages", "time_zone"])
 
 
 def choose_work_language(user: User, tag: str) -> None:
@@ -61,6 +75,19 @@ def choose_work_language(user: User, tag: str) -> None:
         )
     user.work_language = tag
     user.save(update_fields=["work_language"])
+
+
+def choose_daily_goal(user: User, number: int) -> None:
+    """Set how many pieces of work the user wants to do a day; 0 means no goal. Raise Invalid `daily_goal`, Busy."""
+    if not 0 <= number <= MAX_DAILY_GOAL:
+        raise Invalid(
+            gettext("Please choose a number from 1 to %(most)s, or no goal.") % {"most": MAX_DAILY_GOAL},
+            code="daily_goal",
+            field="daily_goal",
+        )
+    count_use(PROFILE_CHANGES, user.pk)
+    user.daily_goal = number
+    user.save(update_fields=["daily_goal"])
 
 
 def choose_time_zone(user: User, time_zone: str) -> None:
@@ -78,6 +105,13 @@ def propose_time_zone(user: User, time_zone: str) -> None:
     if is_new and time_zone in zoneinfo.available_timezones():
         user.time_zone = time_zone
         user.save(update_fields=["time_zone"])
+
+
+def _require_languages(tags: Iterable[str]) -> list[str]:
+    languages = _clean_languages(tags)
+    if not languages:
+        raise Invalid(gettext("Please choose at least one language."), code="none_chosen", field="languages")
+    return languages
 
 
 def _no_zone() -> Invalid:

@@ -23,6 +23,7 @@ urlpatterns = [
     path("me/present/", views.current_user, name="present"),
     path("me/languages/", views.languages, name="languages"),
     path("me/time-zone/", views.time_zone, name="time_zone"),
+    path("me/daily-goal/", views.daily_goal, name="daily_goal"),
     path("me/work-language/", views.work_language, name="work_language"),
     path("me/delete/", views.profile_delete, name="profile_delete"),
     path("me/tokens/", token_views.own_tokens, name="tokens"),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 from allauth.account import app_settings as account_settings
 from allauth.account.forms import ConfirmLoginCodeForm
@@ -54,10 +55,13 @@ from oasst.accounts.forms import (
     add_domain_error,
     show_attempts_left,
 )
+from oasst.accounts.models import User
 from oasst.accounts.notices import send_notice
 from oasst.accounts.requests import SignedInRequest
-from oasst.core.errors import Busy, Conflict, DomainError
+from oasst.accounts.site_settings.reading import current as current_settings
+from oasst.core.errors import Busy, Conflict, DomainError, Invalid
 from oasst.core.http import kept_forms
+from oasst.core.http.api_paths import has_no_session_user
 from oasst.core.http.kept_forms import keep_until_accepted
 from oasst.core.http.requests import safe_next
 
@@ -331,13 +335,24 @@ def terms_accept(request: SignedInRequest) -> HttpResponse:
             return redirect("terms")
         # If the terms changed while the page was open, show it again.
         if request.POST.get("version") == TERMS.version:
-            if not request.user.terms_version:  # the first visit
+            is_new = not request.user.terms_version
+            if is_new:
                 profiles.propose_time_zone(request.user, request.POST.get("time_zone", ""))
             consent.accept_terms(request.user)
-            return redirect(target)
+            return redirect(_page_after_terms(request.user, target) if is_new else target)
     elif has_current_terms(request.user):
         return redirect(target)
     return render(request, "accounts/terms_accept.html", {"document": TERMS, "next": target})
+
+
+def _page_after_terms(user: User, target: str) -> str:
+    """Return the page that somebody sees who agreed for the first time: once, the questions to newcomers.
+
+    Not for those who chose languages before, nor on the way to a program, which waits for the answer.
+    """
+    if user.contribution_languages or current_settings().ended or has_no_session_user(target):
+        return target
+    return f"{reverse('onboarding')}?{urlencode({'next': target})}"
 
 
 # --- For scripts ---
@@ -403,6 +418,21 @@ def work_language(request: SignedInRequest) -> HttpResponse:
     """Save the choice "Work in", and return to the page with the form."""
     profiles.choose_work_language(request.user, request.POST.get("lang", ""))
     return redirect(safe_next(request, reverse("dashboard")))
+
+
+@login_required
+@require_POST
+def daily_goal(request: SignedInRequest) -> HttpResponse:
+    """Save the goal of the day that the dashboard asks for; `none` switches it off."""
+    typed = "0" if "none" in request.POST else request.POST.get("daily_goal", "").strip()
+    is_number = typed.isascii() and typed.isdigit() and len(typed) < 5
+    try:
+        profiles.choose_daily_goal(request.user, int(typed) if is_number else -1)
+    except Invalid as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, gettext("Your goal is saved.") if request.user.daily_goal else gettext("No goal."))
+    return redirect("dashboard")
 
 
 CONSEQUENCES = (

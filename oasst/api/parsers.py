@@ -34,9 +34,9 @@ class LenientJsonParser(BaseParser):
     media_type = "*/*"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
-        """Return the parsed body, or `empty` if there is none."""
+        """Return the parsed body, or `empty` if there is none, or only white space."""
         raw: bytes = stream.body
-        if not raw:
+        if not raw.strip():
             return empty
         kind = (media_type or "").partition(";")[0].strip().lower()
         if kind and kind != "application/json" and not kind.endswith("+json"):

@@ -59,6 +59,11 @@ REPORTS = RateLimit("report", "30 per hour; 100 per day", "reports")
 REPORTS_OF_CLIENT = RateLimit("report_program", "60 per hour; 300 per day", "reports by this program")
 # By address, of people who are not signed in; nothing of it is stored.
 PRACTICE = RateLimit("practice", "120 per 10 minutes", "practice reviews")
+# Searches cost the database most of all reads. A school or an office shares an address.
+EXPLORING = RateLimit("explore", "240 per 10 minutes", "searches", "Each page of results counts as one.")
+EXPLORING_FROM_ADDRESS = RateLimit(
+    "explore_address", "600 per 10 minutes", "searches", "Sign in, and only your own searches count."
+)
 FREE_LABELS = RateLimit("free_label", "240 per 10 minutes", "labels")
 UNDOS = RateLimit("undo", "60 per 10 minutes", "answers taken back")
 WITHDRAWALS = RateLimit("withdrawal", "60 per hour; 300 per day", "withdrawn texts")
@@ -78,6 +83,7 @@ CHAT_MESSAGES = RateLimit("chat_message", "240 per minute; 3600 per hour", "mess
 CHAT_CHANGES = RateLimit("chat_change", "300 per 10 minutes", "changes to your chats")
 CHAT_STOPS = RateLimit("chat_stop", "120 per 10 minutes", "stopped answers")
 CHAT_LISTENS = RateLimit("chat_listen", "120 per minute", "connections to answers")
+BELL_LISTENS = RateLimit("bell_listen", "120 per minute", "connections of the bell")
 CHAT_VOTES = RateLimit("chat_vote", "240 per 10 minutes", "votes")
 CHAT_REPORTS = RateLimit("chat_report", "30 per 10 minutes; 100 per day", "reports")
 PREVIEWS = RateLimit("preview", "120 per minute", "previews")

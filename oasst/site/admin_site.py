@@ -14,7 +14,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, path, reverse
 from unfold.sites import UnfoldAdminSite
 
 from inference.models import ChatReport
@@ -29,6 +29,7 @@ from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.http.middleware import ContentSecurityPolicy
 from oasst.core.read_only_admin import ReadOnlyAdmin
 from oasst.site.first_steps import find_first_steps
+from oasst.site.status import status_view
 from trees.enrichment.pairs import count_waiting
 from trees.lifecycle.states import TABLE
 from trees.moderation import personal_data
@@ -52,9 +53,11 @@ NAVIGATION = (
             ("Proposed removals", "gavel", "trees.proposal"),
             ("Withdrawals", "undo", "trees.withdrawal"),
             ("Said before", "content_copy", "trees.nearduplicate"),
+            ("Status", "bar_chart", "trees.messagetree", "admin:status"),
             ("Conversations", "account_tree", "trees.messagetree"),
             ("Messages", "chat", "trees.message"),
             ("Gold messages", "verified", "trees.goldmessage"),
+            ("Practice texts", "school", "trees.practicetext"),
             ("Deletions", "delete", "trees.deletion"),
             ("Steps", "timeline", "trees.treetransition"),
             ("Predictions", "insights", "trees.qualitymodel"),
@@ -108,6 +111,9 @@ class ModeratorsSite(UnfoldAdminSite):
         """
         if admin_class is not None and issubclass(admin_class, ReadOnlyAdmin):
             super().register(model_or_iterable, admin_class, **options)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        return [path("status/", self.admin_view(status_view), name="status"), *super().get_urls()]
 
     def has_permission(self, request: HttpRequest) -> bool:
         try:

@@ -24,6 +24,9 @@ Reasons = Mapping[int, Mapping[Any, str]]
 """HTTP status → error code (or an empty string) → description."""
 
 
+LONGEST_SEARCH = 200
+
+
 @dataclass(frozen=True)
 class _Source:
     """The data that a page is made from."""
@@ -52,7 +55,26 @@ def openai_docs(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    return render(request, "pages/api.html", {**context, "address": f"{settings.PUBLIC_URL}{context['base']}"})
+    """Show all operations folded by group, or those of a search open: without script, `?q=` searches."""
+    words = request.GET.get("q", "").strip()[:LONGEST_SEARCH]
+    groups = _with_words(context["groups"], words) if words else context["groups"]
+    found = {"groups": groups, "words": words, "number_found": sum(map(len, groups.values()))}
+    return render(request, "pages/api.html", {**context, **found, "address": f"{settings.PUBLIC_URL}{context['base']}"})
+
+
+def _with_words(groups: dict[str, list[dict[str, Any]]], words: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the operations that have all words in method, path, summary or id, as static/js/api.js finds them."""
+    wanted = words.lower().split()
+    found = {}
+    for name, rows in groups.items():
+        fitting = [row for row in rows if all(word in _searched(row) for word in wanted)]
+        if fitting:
+            found[name] = fitting
+    return found
+
+
+def _searched(row: dict[str, Any]) -> str:
+    return f"{row['method']} {row['path']} {row['summary']} {row['id']}".lower()
 
 
 @cache

@@ -21,8 +21,11 @@ SCHEDULES = (
     ScheduleEntry("Count what happened", "leaderboard.jobs.count_what_happened", crontab()),
     ScheduleEntry("Tell webhooks what happened", "trees.jobs.send_webhooks", crontab()),
     ScheduleEntry("Tell people what happened", "oasst.site.notices.jobs.write_notices", crontab()),
-    ScheduleEntry("Tell people of new levels", "oasst.site.notices.jobs.tell_levels", crontab(minute="*/5")),
+    ScheduleEntry("Tell people of new levels", "oasst.site.notices.jobs.tell_levels", crontab()),
     ScheduleEntry("Mail what people have not read", "oasst.site.notices.jobs.begin_digests", crontab(minute="20")),
+    ScheduleEntry(
+        "Delete notices of last year", "oasst.site.notices.jobs.forget_old_notices", crontab(hour="4", minute="35")
+    ),
     ScheduleEntry("Let machines read new texts", "trees.jobs.queue_unread_texts", crontab()),
     ScheduleEntry("Find messages that say the same", "trees.jobs.find_near_duplicates", crontab(minute="*/5")),
     ScheduleEntry(

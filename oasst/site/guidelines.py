@@ -19,8 +19,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from oasst.core.errors import NotFound
-from trees.label_guide import MEANINGS
-from trees.labels import LABELS
+from trees.label_guide import MEANINGS, Example, Meaning, examples_of
+from trees.labels import LABELS, Label
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,13 @@ class Topic:
 TOPICS = {
     topic.slug: topic
     for topic in (
-        Topic("everybody", _("For everybody"), _("What holds for all work here."), "", "quiet"),
+        Topic(
+            "everybody",
+            _("For everybody"),
+            _("Read first, use your own words, be fair: the rules of every task."),
+            "",
+            "quiet",
+        ),
         Topic(
             "prompts",
             _("Writing as the user"),
@@ -70,7 +76,7 @@ TOPICS = {
             _("Safety and personal data"),
             _("Dangerous subjects, people in distress, and what must never be written here."),
             "",
-            "quiet",
+            "safety",
         ),
     )
 }
@@ -88,7 +94,7 @@ VERSIONS = (
     Version(
         date(2026, 11, 30),
         _("The first version."),
-        "f3df5ff09910d702e5556b92b0ff8351364d0285216ad182fe64ffbb39db1660",
+        "0bb19e8ee795f59f22619f77f6005f9296d013d2a6048ea19921ae7d83264b4f",
     ),
 )
 """Newest first."""
@@ -117,9 +123,13 @@ def topic(request: HttpRequest, slug: str) -> HttpResponse:
         "topic": shown,
         "topics": TOPICS.values(),
         "version": VERSIONS[0],
-        "labels": [(label, MEANINGS[label.name]) for label in LABELS.values()] if slug == "reviewing" else [],
+        "labels": _labels() if slug == "reviewing" else [],
     }
     return render(request, shown.template, context)
+
+
+def _labels() -> list[tuple[Label, Meaning, tuple[Example, Example]]]:
+    return [(label, MEANINGS[label.name], examples_of(label)) for label in LABELS.values()]
 
 
 urlpatterns = [

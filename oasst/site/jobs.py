@@ -2,11 +2,12 @@
 
 from oasst.site.notices.digests import mail_digest
 from oasst.site.notices.exports import tell_of_snapshot
-from oasst.site.notices.jobs import begin_digests, forget_person, tell_levels, write_notices
+from oasst.site.notices.jobs import begin_digests, forget_old_notices, forget_person, tell_levels, write_notices
 from oasst.site.purging import go_on_with_purge
 
 __all__ = [
     "begin_digests",
+    "forget_old_notices",
     "forget_person",
     "go_on_with_purge",
     "mail_digest",

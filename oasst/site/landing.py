@@ -22,11 +22,10 @@ from oasst.accounts.documents import contact_address
 from oasst.core.text.languages import LANGUAGES, accepted_languages, name_of
 from trees import showcase, snapshot_pages
 from trees.interchange.snapshots.published import published_snapshots
-from trees.lifecycle.states import State
 
 PAGE_SECONDS = 60  # so long may a text that was removed still be seen
 CHOICE_SECONDS = 24 * 3600
-_STATISTICS = ("human_messages_by_lang", "message_trees_states_by_lang", "users_accepted_tos")
+_STATISTICS = ("human_messages_by_lang", "published_trees_by_lang", "users_accepted_tos")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Figures:
     people: int
     messages: int
     languages: int
-    finished: int
+    finished: int  # conversations that visitors can read
     finished_by_lang: dict[str, int]
 
 
@@ -58,11 +57,7 @@ def read_figures() -> Figures | None:
     if len(found) < len(_STATISTICS):
         return None
     messages: dict[str, int] = found["human_messages_by_lang"]
-    finished = {
-        row["lang"]: row["count"]
-        for row in found["message_trees_states_by_lang"]
-        if row["state"] == State.READY_FOR_EXPORT.value
-    }
+    finished: dict[str, int] = found["published_trees_by_lang"]
     return Figures(
         people=found["users_accepted_tos"]["count"],
         messages=sum(messages.values()),

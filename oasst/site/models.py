@@ -77,7 +77,20 @@ class NoticeAccount(models.Model):
     muted = ArrayField(models.CharField(max_length=24, choices=Notice.Kind.choices), default=list, size=20)
     digest = models.CharField(max_length=8, choices=Digest.choices, default=Digest.WEEKLY)
     digest_at = models.DateTimeField(null=True, editable=False)
+    digest_due_at = models.DateTimeField(
+        null=True, editable=False, help_text="When the next mail is due; empty if there is nothing to tell."
+    )
     level = models.PositiveSmallIntegerField(default=1, help_text="The highest level that they were told of.")
+
+    class Meta:
+        indexes = [
+            # The mails that are due, whoever else there is.
+            models.Index(
+                fields=["digest_due_at", "person"],
+                condition=models.Q(digest_due_at__isnull=False),
+                name="notice_digest_due",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"notices of {self.person_id}"

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from django.core.cache import cache
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -10,14 +9,12 @@ from django.utils.translation import gettext_noop
 
 from inference.context_processors import chat
 from leaderboard import queries as board_queries
+from leaderboard import shown_points
 from leaderboard.levels import Level, level_of
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 from oasst.accounts.site_settings.reading import current
 from oasst.core.text.languages import name_of
-
-POINTS_SECONDS = 60
-"""How long the header may show points that have grown since; the dashboard and "My points" always count."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +81,9 @@ _OTHER_PAGES = {
     "own_data": gettext_noop("My data"),
     "thanks": gettext_noop("Thanks"),
     "practice_item": gettext_noop("Practice"),
+    "practice_ranking": gettext_noop("Practice"),
+    "practice_verdict": gettext_noop("Practice"),
+    "onboarding": gettext_noop("Welcome"),
     "tree": gettext_noop("Conversation"),
     "tokens": gettext_noop("API tokens"),
     "sessions": gettext_noop("Sessions"),
@@ -120,22 +120,16 @@ def main_navigation(request: HttpRequest) -> Navigation:
 
 
 def own_level(request: HttpRequest) -> Level | None:
-    """Return the signed-in user's level with their points, at most a minute old. One statement a minute at most."""
+    """Return the signed-in user's level with their points. One statement after they changed, or a minute."""
     user = request.user
     if not isinstance(user, User):
         return None
-    key = f"header_points:{user.pk}"
-    points = cache.get(key)
-    if not isinstance(points, int):
+    points = shown_points.find(user.pk)
+    if points is None:
         counts = board_queries.own_counts(user, frames=[Frame.TOTAL])[Frame.TOTAL]
-        points = note_points(user, board_queries.score_of(counts, "points"))
+        points = board_queries.score_of(counts, "points")
+        shown_points.keep(user.pk, points)
     return level_of(points)
-
-
-def note_points(user: User, points: int) -> int:
-    """Let the header show these points, which a page has just counted. Returns them."""
-    cache.set(f"header_points:{user.pk}", points, POINTS_SECONDS)
-    return points
 
 
 def work_languages(request: HttpRequest) -> list[tuple[str, str, bool]]:

@@ -15,25 +15,31 @@ from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
 from leaderboard import queries as board_queries
+from leaderboard import shown_points
+from leaderboard.goals import goal_of
 from leaderboard.levels import level_of
 from leaderboard.points import score_of
 from leaderboard.streaks import streak_of
 from leaderboard.time_frames import Frame
 from leaderboard.top_five import top_five
 from oasst.accounts.forms import LanguagesForm
-from oasst.accounts.models import User
+from oasst.accounts.models import DAILY_GOAL, User
+from oasst.accounts.profiles import MAX_DAILY_GOAL
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.text.languages import accepted_languages, name_of
 from oasst.core.text.validation import clean_language_tag
 from oasst.site.first_steps import find_first_steps
 from oasst.site.landing import render_main as main_of_landing
-from oasst.site.navigation import note_points
+from oasst.site.recent_contributions import recent_contributions_of
 from tasks import estimates
 from tasks import queries as task_queries
-from tasks.kinds import TABLE, Kind
+from tasks.kinds import TABLE, Category, Kind
+from tasks.supply import read_supply
 from tasks.task_points import points_when_asked
-from trees import queries as tree_queries
 from trees.lifecycle.policy import TreePolicy, current_policy
+
+CATEGORIES: tuple[Category, ...] = ("write", "compare", "check")
+"""The columns of the dashboard, from left to right."""
 
 
 @require_safe
@@ -57,6 +63,8 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
     # From the scores, because counting the user's messages, reviews and rankings on each visit is slower.
     score_by_frame = board_queries.own_counts(user, frames=[Frame.TOTAL, Frame.DAY])
     score = score_by_frame[Frame.TOTAL]
+    points = score_of(score, "points")
+    shown_points.keep(user.pk, points)
     contributions = {
         "prompts": score["prompts"],
         "replies": score["replies_assistant"] + score["replies_prompter"],
@@ -64,22 +72,23 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
         "rankings": score["rankings_total"],
         "accepted": sum(number for kind, number in score.items() if kind.startswith("accepted_")),
     }
-    recent = tree_queries.contributions_of(user, size=5).rows
+    recent = recent_contributions_of(user, lang, work["supply"])
     # Contributions, and work on texts, mean that there are trees; then this needs no query.
     has_trees = bool(recent) or bool(work["random"]["count"]) or None
     context: dict[str, Any] = {
         **work,
-        "nothing": _why_nothing(user, work),
-        "person": user,
+        **_columns(user, work),
         "welcome": not any(contributions.values()),
-        "languages": [(code, name_of(code), code == lang) for code in user.contribution_languages],
         "languages_form": None if user.contribution_languages else _languages_form(request),
         "open_tasks": task_queries.latest_open_tasks(user),
         "contribution_counts": contributions,
-        "level": level_of(note_points(user, score_of(score, "points"))),
+        "level": level_of(points),
         "points_today": score_of(score_by_frame[Frame.DAY], "points"),
         "top_five": top_five(user),
         "streak": streak_of(user, timezone.now()),
+        "goal": goal_of(user, timezone.now()),
+        "goal_default": DAILY_GOAL,
+        "goal_limit": MAX_DAILY_GOAL,
         "recent": recent,
         "steps": find_first_steps(user, lang, has_trees=has_trees),
     }
@@ -95,27 +104,38 @@ def dashboard_work(request: SignedInRequest) -> HttpResponse:
     work = _work(request.user, lang)
     if request.GET.get("seen") == work["work_version"]:
         return HttpResponse(status=204)
-    return render(request, "pages/dashboard_work.html", {**work, "nothing": _why_nothing(request.user, work)})
+    return render(request, "pages/dashboard_work.html", {**work, **_columns(request.user, work)})
 
 
-def _why_nothing(user: User, work: Mapping[str, Any]) -> task_queries.NoWork | None:
-    """Return why there is no work; None if there is some."""
-    return None if work["cards"] else task_queries.explain_no_work(user, work["lang"], current_policy())
+def _columns(user: User, work: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the context that sorts the cards into `columns`, and says why one is empty, or why all are (`nothing`)."""
+    columns: dict[Category, list[dict[str, Any]]] = {name: [] for name in CATEGORIES}
+    for card in work["cards"]:
+        columns[card["category"]].append(card)
+    if not work["cards"]:
+        return {"nothing": task_queries.explain_no_work(user, work["lang"], current_policy()), "columns": []}
+    empty = task_queries.explain_empty(user, work["lang"], [name for name, cards in columns.items() if not cards])
+    return {
+        "nothing": None,
+        "columns": [{"category": name, "cards": cards, "nothing": empty.get(name)} for name, cards in columns.items()],
+    }
 
 
 def _work(user: User, lang: str) -> dict[str, Any]:
-    """Return the context of the parts of the dashboard that offer work, but for `nothing`."""
+    """Return the context of the parts of the dashboard that offer work, without `columns` and `nothing`."""
     policy = current_policy()
-    counts = task_queries.availability(user, lang, policy)
-    minutes = estimates.estimated_minutes(lang)
+    supply = read_supply(lang, policy)
+    counts = task_queries.availability(user, lang, policy, supply)
+    minutes = estimates.estimated_minutes(supply)
     total, room = sum(counts.values()), counts[Kind.INITIAL_PROMPT]
     shown = repr((lang, get_language(), *counts.values(), *minutes.values()))
     return {
         "lang": lang,
         "lang_name": name_of(lang),
+        "supply": supply,
         # A new key for each view of the page: a double click takes only one task, the next visit takes another.
         "idempotency_key": uuid4(),
-        "cards": [task_card(kind, number, minutes[kind], policy) for kind, number in counts.items() if number],
+        "cards": [task_card(kind, number, minutes.get(kind, 0), policy) for kind, number in counts.items() if number],
         "random": {"count": total - room, "room": room},
         "work_version": sha256(shown.encode()).hexdigest()[:16],
     }
@@ -137,6 +157,6 @@ def task_card(kind: Kind, number: int, minutes: int, policy: TreePolicy) -> dict
         "count": number,
         "is_room": kind == Kind.INITIAL_PROMPT,  # nobody waits for a prompt
         "pay": points_when_asked(kind, policy),
-        "minutes": minutes,
+        "minutes": minutes,  # 0 if nobody knows
         "category": row.category,
     }

@@ -21,6 +21,7 @@ from django.template.loader import render_to_string
 from django.urls import path
 from django.utils.safestring import mark_safe
 
+from leaderboard.goals import Goal
 from leaderboard.levels import level_of
 from leaderboard.own_statistics import table_of
 from leaderboard.streaks import Streak
@@ -34,10 +35,13 @@ from oasst.core.text.languages import LANGUAGES as MENU
 from oasst.site.models import NoticeAccount
 from oasst.site.notices.forms import NoticeSettingsForm, initial_of
 from oasst.site.notices.wording import Entry
+from oasst.site.onboarding import OnboardingForm
 from oasst.site.own_data.contents import PARTS
-from oasst.site.pages import task_card
+from oasst.site.pages import CATEGORIES, task_card
 from tasks.forms import LabelForm, TextForm
 from tasks.kinds import TABLE, Kind
+from tasks.prompt_ideas import idea_at
+from tasks.queries import NoWork, OpenTask
 from tasks.task_points import points_when_asked
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Report, Skip
@@ -216,18 +220,18 @@ CARDS = [
 
 
 def _row(
-    kind: str, days: int, excerpt: str, state: str | None = None, label: str = "", rank: int | None = None
+    kind: str, days: int, excerpt: str, state: str | None = None, label: str = "", rank: int | None = None, **more: Any
 ) -> Sample:
     at = NOW - timedelta(days=days)
-    return Sample(kind=kind, excerpt=excerpt, url="#", at=at, state=state, state_label=label, rank=rank)
+    return Sample(kind=kind, excerpt=excerpt, url="#", at=at, state=state, state_label=label, rank=rank, **more)
 
 
 ROWS = [
-    _row("reply", 0, "Yes, waiting helps. Three signs that need no thermometer: a drop …", "accepted", rank=1),
+    _row("reply", 0, "Yes, waiting helps. Three signs that need no thermometer: …", "accepted", rank=1, answers=2),
     _row("prompt", 0, QUESTION, "in_review", "2 of 3 reviews"),
     _row("review", 1, "Bias terms move the line away from the origin; without one …"),
     _row("ranking", 2, "How do I output a string in C++?"),
-    _row("reply", 9, "https://example.org/buy-now " * 6, "rejected"),
+    _row("reply", 9, "https://example.org/buy-now " * 6, "rejected", reasons="it does not belong in the data set"),
 ]
 
 _ENTRIES = (
@@ -346,26 +350,42 @@ def _error(message: str = "", **more: Any) -> dict[str, Any]:
     return {"message": message, "what_to_do": steps, "request_id": "7f3a-12c9", **more}
 
 
+def _open_task(title: str, draft: str = "") -> OpenTask:
+    now = datetime.now(UTC)  # what is left is shown
+    until = now + timedelta(hours=31, minutes=5)
+    return OpenTask(UUID(TASK_ID), title, now, until, excerpt=QUESTION, draft=draft, has_draft=bool(draft))
+
+
+def _columns(cards: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    nothing = NoWork(
+        "Nothing to compare right now", "No message has several accepted answers.", "They come when people write some."
+    )
+    columns = []
+    for category in CATEGORIES:
+        own = [card for card in cards if card["category"] == category]
+        columns.append({"category": category, "cards": own, "nothing": None if own else nothing})
+    return columns
+
+
 def _dashboard(**more: Any) -> dict[str, Any]:
     return {
         "person": USER,
         "welcome": False,
         "lang": "en",
         "lang_name": "English",
-        "languages": [(code, name, code == "en") for code, name in LANGUAGES],
-        "cards": CARDS,
+        "columns": _columns(CARDS),
         "random": {"count": 85, "room": 12},
         "languages_form": None,
         "idempotency_key": TASK_ID,
         "nothing": None,
-        "open_tasks": [
-            Sample(id=TASK_ID, title="Answer as the assistant", since=NOW, has_draft=True),
-            Sample(id=TASK_ID, title="Check an opener", since=NOW, has_draft=False),
-        ],
+        "open_tasks": [_open_task("Answer as the assistant", "A little cooler"), _open_task("Check an opener")],
         "contribution_counts": COUNTS,
         "level": level_of(180),
         "points_today": 14,
         "streak": Streak(6, done_today=False),
+        "goal": Goal(5, 3),
+        "goal_default": 5,
+        "goal_limit": 200,
         "top_five": [
             Sample(rank=rank, person=person, score=60 - 9 * rank, is_me=rank == 2)
             for rank, person in enumerate(PEOPLE, start=1)
@@ -464,21 +484,29 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
             welcome=True,
             open_tasks=[],
             recent=[],
-            languages=[],
             languages_form=LanguagesForm(initial={"languages": ["ar", "en"]}),
         ),
     ),
     "dashboard-new-site": (
         "pages/dashboard.html",
         True,
-        lambda: _dashboard(cards=CARDS[5:6], open_tasks=[], recent=[], welcome=True, steps=FIRST_STEPS),
+        lambda: _dashboard(columns=_columns(CARDS[5:6]), open_tasks=[], recent=[], welcome=True, steps=FIRST_STEPS),
     ),
     "dashboard-nothing": (
         "pages/dashboard.html",
         True,
-        lambda: _dashboard(cards=[], open_tasks=[], recent=[], nothing=NOTHING),
+        lambda: _dashboard(columns=[], open_tasks=[], recent=[], nothing=NOTHING),
     ),
-    "task-opener": ("tasks/task_text.html", True, lambda: _task_page("initial_prompt", 0, _text())),
+    "onboarding": (
+        "pages/onboarding.html",
+        True,
+        lambda: {
+            "form": OnboardingForm(initial={"languages": ["de", "en"], "time_zone": "Europe/Berlin"}),
+            "next": "/dashboard/",
+            "person": Sample(display_name="Ada", contribution_languages=[], time_zone="UTC"),
+        },
+    ),
+    "task-opener": ("tasks/task_text.html", True, lambda: _task_page("initial_prompt", 0, _text(), idea=idea_at(0))),
     "task-answer": (
         "tasks/task_text.html",
         True,

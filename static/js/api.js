@@ -1,5 +1,5 @@
 /* The documentation of the APIs: finding operations, opening the one that the address names, and trying them.
-   Without this file the side column, folding and the browser's own search remain. */
+   Without this file the side column and folding remain, and the server searches. */
 (() => {
   const page = document.querySelector("[data-api]");
   if (!page) return;
@@ -7,6 +7,7 @@
   const SECONDS = 30;
   const HEADERS = ["content-type", "location", "link", "etag", "retry-after", "x-request-id", "x-ignored-parameters"];
   for (const one of page.querySelectorAll("[data-with-script]")) one.hidden = false;
+  for (const one of page.querySelectorAll("[data-without-script]")) one.hidden = true;
 
   /* --- Opening what the address names --- */
 
@@ -48,6 +49,7 @@
     }
     for (const part of page.querySelectorAll(".api-part:has([data-operation])")) {
       part.hidden = part.querySelector("[data-operation]:not([hidden])") === null;
+      part.querySelector("[data-fold]").open = words.length > 0 && !part.hidden;
     }
     const { foundOne, foundMany } = search.dataset;
     found.textContent = words.length ? (number === 1 ? foundOne : foundMany.replace("%s", number)) : "";
@@ -153,7 +155,7 @@
   };
 
   page.addEventListener("submit", (event) => {
-    event.preventDefault(); // the token has a form, too, which has nothing to send
+    event.preventDefault(); // the search goes on while one types, and the token stays here
     if (event.target.matches("[data-try]")) send(event.target);
   });
 })();

@@ -40,9 +40,8 @@
   const focusOn = (question) => (question?.querySelector("input:checked") ?? question?.querySelector("input"))?.focus();
 
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("textarea, input:not([type=radio], [type=checkbox]), select, details")) return;
     const here = event.target.closest(".question");
+    if (!shortcuts.allow(event, here) || event.target.closest("details[data-menu][open]")) return;
     const key = event.key.toLowerCase();
     if (key === "j" || key === "k") {
       const list = shown();

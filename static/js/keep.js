@@ -7,6 +7,7 @@ window.oasst = (() => {
   const MARK = "kept_as"; // the server confirms a form with a cookie of this name
   const LONGEST = 30 * 24 * 3600 * 1000;
   const SENDS_FOR = 3600 * 1000; // later the user must press the button again
+  const LOOKS_FOR = 10 * 1000; // milliseconds until a server that does not answer counts as one that cannot be reached
   const HERE = () => location.pathname + location.search;
 
   const storage = (() => {
@@ -182,7 +183,9 @@ window.oasst = (() => {
   const look = async () => {
     let response;
     try {
-      response = await fetch(document.body.dataset.personUrl, { headers: { "X-Requested-With": "fetch" }, cache: "no-store" });
+      // A server that is dead but still holds its socket would let this wait without a word.
+      const signal = AbortSignal.timeout?.(LOOKS_FOR);
+      response = await fetch(document.body.dataset.personUrl, { headers: { "X-Requested-With": "fetch" }, cache: "no-store", signal });
     } catch {
       return "offline";
     }

@@ -76,7 +76,7 @@
       else if (event.key === "ArrowDown") place = here + 1;
       else if (event.key === "Home") place = 0;
       else if (event.key === "End") place = items().length - 1;
-      else if (/^[1-9]$/.test(event.key)) place = Number(event.key) - 1;
+      else if (/^[1-9]$/.test(event.key) && shortcuts.allow(event, item)) place = Number(event.key) - 1;
       if (place === null) return;
       event.preventDefault();
       if (moveTo(item, place)) settle(item);

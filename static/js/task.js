@@ -56,7 +56,7 @@
       if (response.status !== 204) throw new Error(String(response.status));
       saved = sending;
       oasst.serverHas(form, fields, response.headers.get("Draft-At"));
-      state.textContent = `Draft saved at ${now.format(new Date())}.`;
+      state.textContent = `Draft saved at ${now.format(new Date())}`;
       if (answer().toString() === saved) touched = false;
       return true;
     } catch (error) {
@@ -74,14 +74,6 @@
   const restoring = oasst.isRestored(form) ? save() : null;
   // Text restored from this browser was saved at once, so after a discard the earlier text must be saved again.
   form.addEventListener("discard", (event) => event.detail.push(Promise.resolve(restoring).then(save)));
-
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "?" || event.target.closest("textarea, input:not([type=radio], [type=checkbox]), select")) return;
-    const keys = document.getElementById("keys");
-    if (!keys || document.querySelector("dialog[open]")) return;
-    event.preventDefault();
-    keys.showModal();
-  });
 
   const summary = document.getElementById("errors");
   if (summary) summary.focus();

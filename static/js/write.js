@@ -64,3 +64,29 @@
     timer = setTimeout(look, 1200);
   });
 })();
+
+/* Fetches another idea for a first prompt. Without this script the button loads the page anew, with the typed text. */
+(() => {
+  const form = document.querySelector("form[data-answer]:has([data-idea])");
+  if (!form) return;
+  form.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-idea-next]");
+    if (!button) return;
+    event.preventDefault();
+    if (button.getAttribute("aria-busy")) return;
+    button.setAttribute("aria-busy", "true");
+    try {
+      const response = await oasst.ask(form.action, { method: "POST", body: new URLSearchParams({ idea: button.value }) });
+      if (!response.ok) throw new Error(String(response.status));
+      const holder = document.createElement("template");
+      holder.innerHTML = await response.text();
+      const [old, fresh] = [form.querySelector("[data-idea]"), holder.content];
+      // Only the sentences and the number change, so the focus stays and screen readers hear the new sentences.
+      old.querySelector("ul").replaceChildren(...fresh.querySelector("ul").children);
+      button.value = fresh.querySelector("[data-idea-next]").value;
+    } catch {
+      /* The idea that is there stays. */
+    }
+    button.removeAttribute("aria-busy");
+  });
+})();

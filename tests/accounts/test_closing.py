@@ -8,7 +8,7 @@ from django.test import Client
 
 from oasst.accounts import api_clients, closing, registration, tokens
 from oasst.accounts.access import require_contributor
-from oasst.accounts.models import Consent, Identity, Session, Token, User
+from oasst.accounts.models import DAILY_GOAL, Consent, Identity, Session, Token, User
 from oasst.core.errors import NotAllowed
 
 pytestmark = pytest.mark.django_db
@@ -21,7 +21,7 @@ class TestCloseAccount:
         SocialAccount.objects.create(user=alice, provider="github", uid="1")
         tokens.new_token(alice, "mine")
         alice.contribution_languages = ["de"]
-        alice.notes = "likes bread"
+        alice.notes, alice.daily_goal = "likes bread", 40
         alice.save()
         client.force_login(alice)
         assert Session.objects.filter(account=alice.pk).exists()
@@ -29,7 +29,7 @@ class TestCloseAccount:
         closing.close_account(alice)
 
         gone = User.objects.get(pk=alice.pk)
-        assert (gone.email, gone.display_name, gone.notes) == (None, "Deleted User", "")
+        assert (gone.email, gone.display_name, gone.notes, gone.daily_goal) == (None, "Deleted User", "", DAILY_GOAL)
         assert (gone.is_active, gone.show_on_leaderboard, gone.contribution_languages) == (False, False, [])
         assert gone.deleted_at is not None
         assert not gone.has_usable_password()

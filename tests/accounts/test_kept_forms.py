@@ -254,7 +254,9 @@ NO_WORDS_OF_ITS_OWN = {
         ),
         *("chat_preset_new", "chat_preset", "chat_preset_delete", "chat_again", "chat_stop", "chat_look", "chat_vote"),
         *("chat_hide", "chat_delete", "chat_undelete", "task_next", "task_undo", "review_change"),
+        *("task_give_back", "daily_goal"),
         *("announcement_dismiss", "notices_read", "notices_settings", "notices_stop", "practice_item"),
+        *("practice_ranking", "practice_verdict", "onboarding"),
     ),
     "the name of a token, of which the answer shows a secret": ("tokens",),
     "our own script asks, and keeps the words in the browser": (

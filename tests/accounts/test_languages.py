@@ -142,6 +142,16 @@ class TestWorkIn:
         assert "What needs doing in German" in browser.get("/dashboard/?lang=de").text
         assert "What needs doing in Ukrainian" in browser.get("/dashboard/").text
 
+    def test_the_language_of_the_pages_is_another_setting(self, browser: Client, alice: User) -> None:
+        profiles.choose_languages(alice, ["uk", "de"])
+        User.objects.filter(pk=alice.pk).update(interface_language="fr")
+        assert "What needs doing in Ukrainian" in browser.get("/dashboard/").text
+        browser.post("/me/work-language/", {"lang": "de"})
+        browser.post("/welcome/", {"languages": ["de", "es"], "time_zone": "UTC"})
+        alice.refresh_from_db()
+        assert (alice.interface_language, alice.working_language) == ("fr", "de")
+        assert '<option value="fr" selected' in browser.get("/me/").text
+
     def test_only_ones_own(self, browser: Client, alice: User) -> None:
         profiles.choose_languages(alice, ["uk", "de"])
         assert browser.post("/me/work-language/", {"lang": "fr"}).status_code == 400

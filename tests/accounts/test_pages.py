@@ -41,7 +41,8 @@ class TestGate:
         assert TERMS.summary[0] in page.text
         assert 'value="/me/?tab=1"' in page.text
         response = client.post("/terms/accept/", {"version": TERMS.version, "next": "/me/?tab=1"})
-        assert response["Location"] == "/me/?tab=1"
+        assert response["Location"] == "/welcome/?next=%2Fme%2F%3Ftab%3D1"
+        assert 'href="/me/?tab=1" data-testid="skip-onboarding"' in client.get(response["Location"]).text
         assert client.get("/me/").status_code == 200
 
     @pytest.mark.parametrize("path", ["/terms/", "/privacy/", "/me/delete/", "/accounts/logout/", "/healthz"])
@@ -74,10 +75,10 @@ class TestGate:
     def test_whoever_agreed_before_hears_what_is_new(self, browser: Client, alice: User) -> None:
         User.objects.filter(pk=alice.pk).update(terms_version="0")
         page = browser.get("/terms/accept/").text
-        assert "The terms have changed" in page and TERMS.news in page and "Before we start" not in page
+        assert "The terms have changed" in page and TERMS.news in page and "Agree to the terms" not in page
         User.objects.filter(pk=alice.pk).update(terms_version="")
         page = browser.get("/terms/accept/").text
-        assert "Before we start" in page and TERMS.news not in page
+        assert "Agree to the terms" in page and TERMS.news not in page
 
     def test_suspended_people_see_why(self, browser: Client, alice: User, mo: User, settings: Any) -> None:
         settings.CONTACT_EMAIL = "team@example.org"

@@ -24,6 +24,23 @@ class TestProfile:
         assert (alice.display_name, alice.time_zone) == ("Alice B.", "Europe/Berlin")
         assert alice.contribution_languages == ["de", "pt-BR"]
 
+    def test_single_keys_stay_as_they_are_if_nobody_says(self, alice: User) -> None:
+        about: dict[str, Any] = {
+            "display_name": "Alice",
+            "time_zone": "UTC",
+            "interface_language": "en",
+            "contribution_languages": ["en"],
+        }
+        for change, off in (
+            ({}, False),
+            ({"single_keys_off": True}, True),
+            ({}, True),
+            ({"single_keys_off": False}, False),
+        ):
+            profiles.update_profile(alice, **about, **change)
+            alice.refresh_from_db()
+            assert alice.single_keys_off is off
+
     @pytest.mark.parametrize(
         ("change", "field"),
         [

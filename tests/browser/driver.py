@@ -27,6 +27,9 @@ def sign_in(page: Page, email: str) -> None:
     page.wait_for_url(re.compile(r"/terms/accept/|/dashboard/"))
     if "/terms/accept/" in page.url:
         page.get_by_test_id("accept-terms").click()
+        page.wait_for_url(re.compile(r"/welcome/|/dashboard/"))
+    if "/welcome/" in page.url:
+        page.get_by_test_id("skip-onboarding").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("What needs doing")
 
 

@@ -19,7 +19,7 @@ def test_a_visitor_looks_around(visitor: NewVisitor, script: bool) -> None:
     finished(new_person("Author"), "How is sourdough baked?", (ANSWER, "In a cold one."))
     page = visitor(script=script, viewport=PHONE, dark=script)
     page.goto("/explore/")
-    page.get_by_label("Words").fill("ovens hot")
+    page.get_by_label("Search for").fill("ovens hot")
     page.get_by_label("Language").select_option("en")
     page.get_by_role("button", name="Search").click()
     expect(page).to_have_url(re.compile("q=ovens"))

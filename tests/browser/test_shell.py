@@ -104,3 +104,25 @@ def test_maintenance_in_the_middle_of_an_answer_loses_nothing(visitor: NewVisito
     changing.change(actor=None, maintenance=False)
     expect(page.get_by_role("heading", level=1)).to_contain_text("What needs doing")
     assert Message.objects.get().text == WORDS
+
+
+WATCH_THE_THEME = """
+new MutationObserver(() => { window.themedAt ??= performance.now(); })
+  .observe(document, { attributes: true, attributeFilter: ["data-theme"], subtree: true });
+"""
+
+
+def test_the_chosen_theme_is_there_before_the_first_paint(visitor: NewVisitor) -> None:
+    page = visitor()  # the system is light
+    page.goto("/about/")
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.locator("[data-theme-toggle]").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.add_init_script(WATCH_THE_THEME)
+    page.goto("/statistics/")
+    page.screenshot()  # so that it was painted
+    painted = page.evaluate("performance.getEntriesByName('first-paint')[0].startTime")
+    assert page.evaluate("window.themedAt") <= painted
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    for script in page.locator("head script").all():
+        assert script.get_attribute("defer") is None and script.get_attribute("async") is None

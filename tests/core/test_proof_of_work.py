@@ -3,6 +3,7 @@
 import base64
 import json
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from oasst.core import proof_of_work
 from oasst.core.proof_of_work import is_solved, new_challenge, seconds_to_wait, use_ticket, waiting_ticket
+from tests.concurrency.together import at_once
 
 
 @pytest.fixture(autouse=True)
@@ -87,20 +89,60 @@ class TestSolutions:
         assert Payload.from_base64(solve(challenge)).parse_salt()[2]["purpose"] == ["form"]
 
 
-class TestTickets:
-    def test_it_is_good_after_the_wait_and_once(self, monkeypatch: Any) -> None:
-        ticket = waiting_ticket("form")
-        assert not use_ticket("form", ticket) and seconds_to_wait("form", ticket) == proof_of_work.WAIT
-        monkeypatch.setattr(proof_of_work, "WAIT", 0)
-        ticket = waiting_ticket("form")
-        assert seconds_to_wait("form", ticket) == 0
-        assert [use_ticket("form", ticket) for _ in range(2)] == [True, False]
-        assert seconds_to_wait("form", ticket) is None
+HERE, THERE = "192.0.2.1", "192.0.2.2"
 
-    def test_it_is_of_one_form_and_ours_and_not_old(self, monkeypatch: Any) -> None:
-        monkeypatch.setattr(proof_of_work, "WAIT", 0)
-        ticket = waiting_ticket("form")
-        assert not use_ticket("other", ticket) and not use_ticket("form", ticket[:-1] + "x")
-        assert not use_ticket("form", "") and not use_ticket("form", "x" * 5000)
-        monkeypatch.setattr(proof_of_work, "LIFETIME", -1)
-        assert not use_ticket("form", ticket)
+
+def ripe_ticket(form: str = "form", address: str = HERE) -> str:
+    """Return a ticket whose wait is over."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof_of_work, "WAIT", 0)
+        return waiting_ticket(form, address)
+
+
+@pytest.fixture
+def _nobody_waits() -> None:
+    cache.delete_many(
+        [proof_of_work._turn_key(form, address) for form in ("form", "other") for address in (HERE, THERE)]
+    )
+
+
+@pytest.mark.usefixtures("_nobody_waits")
+class TestTickets:
+    def test_it_is_good_after_the_wait_and_once(self) -> None:
+        ticket = waiting_ticket("form", HERE)
+        assert not use_ticket("form", ticket, HERE) and seconds_to_wait("form", ticket, HERE) == proof_of_work.WAIT
+
+    def test_once(self) -> None:
+        ticket = ripe_ticket()
+        assert seconds_to_wait("form", ticket, HERE) == 0
+        assert [use_ticket("form", ticket, HERE) for _ in range(2)] == [True, False]
+        assert seconds_to_wait("form", ticket, HERE) is None
+
+    def test_one_for_each_wait_of_an_address(self) -> None:
+        """However many were collected; the others stay good, and say how long they still take."""
+        tickets = [ripe_ticket() for _ in range(3)]
+        assert [use_ticket("form", ticket, HERE) for ticket in tickets] == [True, False, False]
+        assert 0 < (seconds_to_wait("form", tickets[1], HERE) or 0) <= proof_of_work.WAIT
+        assert use_ticket("form", ripe_ticket(address=THERE), THERE)
+        cache.delete(proof_of_work._turn_key("form", HERE))  # the wait is over
+        assert [use_ticket("form", ticket, HERE) for ticket in tickets] == [False, True, False]
+
+    def test_of_several_at_once_one_is_taken(self) -> None:
+        tickets = [ripe_ticket() for _ in range(8)]
+        taken = at_once([partial(use_ticket, "form", ticket, HERE) for ticket in tickets])
+        assert sorted(map(bool, taken)) == [False] * 7 + [True] and not any(isinstance(one, Exception) for one in taken)
+        assert use_ticket("form", ripe_ticket(address=THERE), THERE)
+
+    def test_it_is_of_one_form_and_address_and_ours_and_not_old(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ticket = ripe_ticket()
+        assert not use_ticket("other", ticket, HERE) and not use_ticket("form", ticket[:-1] + "x", HERE)
+        assert not use_ticket("form", ticket, THERE) and seconds_to_wait("form", ticket, THERE) is None
+        assert not use_ticket("form", "", HERE) and not use_ticket("form", "x" * 5000, HERE)
+        assert HERE not in ticket
+        monkeypatch.setattr(proof_of_work, "LIFETIME", -proof_of_work.WAIT - 1)
+        assert not use_ticket("form", ticket, HERE)
+
+    def test_an_emptied_redis_refuses_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        tickets = [ripe_ticket() for _ in range(2)]
+        monkeypatch.setattr(cache, "add", lambda *args, **kwargs: None)
+        assert all(use_ticket("form", ticket, HERE) for ticket in tickets)

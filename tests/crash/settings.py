@@ -18,3 +18,7 @@ TREE_POLICY = {"goal_tree_size": 6, "max_tree_depth": 2}
 RATE_LIMITS = False
 # Browsers use these servers too, and no test collects static files.
 WHITENOISE_USE_FINDERS = True
+# Mails as files, one for each.
+if folder := os.environ.get("OASST_CRASH_MAILS"):
+    SENDS_MAIL, EMAIL_BACKEND = True, "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = folder

@@ -32,7 +32,7 @@ from tests.core.markdown.test_rendering import assert_harmless
 from tests.inference.conftest import Brake
 from tests.inference.talking import BOUND, ENDLESS, ask, content, fresh, wait_for_text
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on", "threads_close_connections")]
 HOST = "testserver"
 
 
@@ -98,7 +98,7 @@ def run(steps: Callable[[], Awaitable[Any]]) -> Any:
 @pytest.fixture(autouse=True)
 def _all_are_closed() -> Iterator[None]:
     yield
-    assert not consumers._open and not rendering._renderings
+    assert not consumers._sockets and not rendering._renderings
 
 
 def coming(turn: Turn, text: str) -> None:

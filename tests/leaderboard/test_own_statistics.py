@@ -36,6 +36,12 @@ def test_twelve_figures_in_four_frames(client: Client, alice: User) -> None:
     assert len(captured) <= 12, "also without a ladder"
 
 
+def test_somebody_new_gets_a_sentence_and_no_zeros(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    page = client.get("/me/statistics/").text
+    assert "Nothing to count yet" in page and "Times ranked first" not in page
+
+
 def test_what_was_done_a_moment_ago_counts_everywhere(alice: User, bob: User) -> None:
     review(new_prompt(bob), alice)
     assert table(alice)["Full reviews"] == [1, 1, 1, 1]

@@ -204,3 +204,16 @@ class TestChartOfIntervals:
 
     def test_nothing_to_draw(self) -> None:
         assert charts.draw("intervals", self.COLUMNS, [("spam", None, None, None)]) is None
+
+
+class TestGrowth:
+    @pytest.mark.parametrize("weeks", [1, 2, 3, 4, 5, 53, 400])
+    def test_every_name_lies_within_the_chart(self, weeks: int) -> None:
+        """A name in the middle of its point would stick out at both ends."""
+        rows = [(f"week {week}", week * 1000, week) for week in range(weeks)]
+        chart = charts.draw("growth", ["Week", "User", "Assistant"], [*rows, ("now", weeks * 1000, weeks)])
+        assert chart is not None
+        names = [label for label in chart.labels if label.text in {"now", *(row[0] for row in rows)}]
+        assert [names[0].anchor, names[-1].anchor] == ["start", "end"] and names[-1].text == "now"
+        assert {label.anchor for label in names[1:-1]} <= {"middle"} and len(names) <= charts.NAMED_WIDE
+        assert all(0 <= label.x <= chart.width for label in chart.labels)

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def main() -> int:
         for fault in shot.serious:
             sys.stdout.write(f"{shot.stop.path} ({shot.stop.role}) {shot.width} px {shot.theme}: {fault}\n")
     sys.stdout.write(f"{len(shots)} pictures, {len(faulty)} with faults: {index}\n")
-    return 1 if faulty or not shots else 0
+    return 1 if faulty or not (shots or options.pictures) else 0
 
 
 def _options() -> argparse.Namespace:
@@ -45,6 +46,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--widths", type=int, nargs="+", default=[390, 800, 1440], metavar="PX")
     parser.add_argument("--themes", nargs="+", default=["light", "dark"], choices=["light", "dark"])
     parser.add_argument("--samples", action="store_true", help="also each page of the style guide")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="write the pictures of README.md to this folder"
+    )
     parser.add_argument("--chat", default="tiny", help="the chat model: tiny, none or a name (tiny)")
     return parser.parse_args()
 
@@ -108,7 +112,7 @@ def _walk(url: str, options: argparse.Namespace, folder: Path) -> tuple[list[Any
     from playwright.sync_api import sync_playwright
 
     from tests.browser.conftest import CHROMIUM, FLAGS
-    from tests.screenshots import demo, walk
+    from tests.screenshots import demo, pictures, walk
 
     place = demo.fill()
     if options.samples:
@@ -122,13 +126,26 @@ def _walk(url: str, options: argparse.Namespace, folder: Path) -> tuple[list[Any
             place.values["chat_id"] = demo.begin_chat(contexts["contributor"].new_page())
         stops, none = walk.find_stops(contexts, place)
         states: dict[str, Any] = {role: context.storage_state() for role, context in contexts.items()}
+        themed = {
+            (role, theme): browser.new_context(
+                base_url=url, storage_state=states[role], color_scheme=theme, reduced_motion="reduce"
+            )
+            for role, theme in product(demo.ROLES, ("light", "dark"))
+        }
+        if options.pictures:
+            size = pictures.take(themed, place, options.pictures)
+            sys.stdout.write(f"{size} bytes in {options.pictures}\n")
+            if size > pictures.MOST_BYTES:
+                raise SystemExit(f"These are more than {pictures.MOST_BYTES} bytes.")
         shots: list[Any] = []
         chosen = [stop for stop in stops if re.search(options.only, stop.path)]
         sys.stderr.write(f"{len(chosen)} of {len(stops)} pages\n")
-        for stop in chosen:
-            for theme in options.themes:
-                shots += walk.photograph(browser, url, stop, states[stop.role], options.widths, theme, folder)
+        for theme, role in product(options.themes, demo.ROLES):
+            for stop in chosen:
+                if stop.role == role:
+                    shots += walk.photograph(themed[role, theme], stop, options.widths, theme, folder)
         browser.close()
+    shots.sort(key=lambda shot: (chosen.index(shot.stop), shot.theme != options.themes[0], shot.width))
     return shots, none
 
 
@@ -138,10 +155,10 @@ def _sign_in(page: Any, email: str) -> None:
 
     page.goto(sign_in_links.make_link(User.objects.get(email=email), minutes=5))
     page.get_by_test_id("use-link").click()
-    page.wait_for_url(re.compile(r"/terms/accept/|/dashboard/|/admin/"))
+    page.wait_for_url(re.compile(r"/terms/accept/|/dashboard/|/admin/|/suspended/"))
     if "/terms/accept/" in page.url:
         page.get_by_test_id("accept-terms").click()
-        page.wait_for_url(re.compile("/dashboard/|/admin/"))
+        page.wait_for_url(re.compile("/welcome/|/dashboard/|/admin/"))
     page.close()
 
 

@@ -135,8 +135,14 @@ PAGES: dict[str, Write | str] = {
     "guidelines/<slug:slug>/": READS,
     "practice/": READS,
     "practice/<str:name>/": limited_by(limit.PRACTICE),
+    "practice/order/<str:name>/": limited_by(limit.PRACTICE),
+    "practice/accepted/<str:name>/": limited_by(limit.PRACTICE),
+    "welcome/": limited_by(limit.PROFILE_CHANGES),
     "leaving/": READS,
-    "explore/": READS,
+    "robots.txt": READS,
+    "sitemap.xml": READS,
+    "sitemap-<slug:section>.xml": READS,
+    "explore/": limited_by(limit.EXPLORING, limit.EXPLORING_FROM_ADDRESS),
     "terms/": READS,
     "terms/accept/": unlimited("one row for each version of the terms"),
     "privacy/": READS,
@@ -147,6 +153,7 @@ PAGES: dict[str, Write | str] = {
     "me/": limited_by(limit.PROFILE_CHANGES),
     "me/languages/": limited_by(limit.PROFILE_CHANGES),
     "me/time-zone/": limited_by(limit.PROFILE_CHANGES),
+    "me/daily-goal/": limited_by(limit.PROFILE_CHANGES),
     "me/work-language/": limited_by(limit.PROFILE_CHANGES),
     "me/delete/": unlimited("once: the account is gone; a wrong word changes nothing"),
     "me/tokens/": limited_by(limit.NEW_TOKENS),
@@ -213,6 +220,7 @@ PAGES: dict[str, Write | str] = {
     "tasks/preview/": limited_by(limit.PREVIEWS),
     "tasks/<uuid:task_id>/": limited_by(limit.ANSWERS),
     "tasks/<uuid:task_id>/similar/": limited_by(limit.HINTS),
+    "tasks/<uuid:task_id>/give-back/": limited_by(limit.SKIPS),
     "tasks/<uuid:task_id>/skip/": limited_by(limit.SKIPS),
     "tasks/<uuid:task_id>/draft/": limited_by(limit.DRAFTS),
     "tasks/<uuid:task_id>/undo/": limited_by(limit.UNDOS),
@@ -281,7 +289,10 @@ SOMETIMES: dict[str, Write | str] = {
 }
 """Pages that settings enable."""
 
-SOCKETS: dict[str, Write] = {"ws/chat/<uuid:message_id>/": limited_by(limit.CHAT_STOPS, limit.CHAT_LISTENS)}
+SOCKETS: dict[str, Write] = {
+    "ws/chat/<uuid:message_id>/": limited_by(limit.CHAT_STOPS, limit.CHAT_LISTENS),
+    "ws/bell/": limited_by(limit.BELL_LISTENS),
+}
 
 # --- Sizes ---
 

@@ -25,7 +25,7 @@ from inference.chats import changes, chat_settings, feedback
 from inference.models import Turn
 from inference.policy import ChatPolicy
 from leaderboard import cached_statistics, statistics_page
-from oasst.accounts import account_bans, api_clients, registration, tokens
+from oasst.accounts import account_bans, account_changes, api_clients, registration, tokens
 from oasst.accounts.models import ApiClient, User
 from oasst.core.errors import DomainError, Invalid
 from oasst.core.markdown.rendering import MARKDOWN_LIMIT
@@ -276,6 +276,9 @@ class Scene:
         )
         assignment.skip(task_id=task.pk, user=self.person, policy=TREES, note=note)
 
+    def change(self, **values: str) -> None:
+        account_changes.change_account(self.person, actor=self.moderator, reason="Because.", **values)
+
     def report(self, text: str) -> None:
         reactions.report(message_id=self.message.pk, reporter=self.person, category="spam", text=text)
 
@@ -296,6 +299,8 @@ DOORS: dict[str, Callable[[Scene, str], object]] = {
     "reason of a deletion": lambda scene, text: scene.delete(text),
     "reason of a halt": lambda scene, text: scene.halt(text),
     "reason of a purge": lambda scene, text: purging.start_purge(user=scene.person, actor=scene.moderator, reason=text),
+    "name given by staff": lambda scene, text: scene.change(display_name=text),
+    "notes about an account": lambda scene, text: scene.change(notes=text),
     "report of an answer": lambda scene, text: scene.report_answer(text),
     "note of a skip": lambda scene, text: scene.skip(text),
     "reason of a ban": lambda scene, text: account_bans.ban(scene.person, actor=scene.moderator, reason=text),

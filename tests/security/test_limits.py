@@ -21,7 +21,7 @@ from limits import parse_many
 from rest_framework import serializers
 
 from inference.models import Chat, ChatMessage, Preset, Turn
-from inference.routing import websocket_urlpatterns
+from inference.routing import websocket_urlpatterns as chat_sockets
 from inference.turns.states import TurnState
 from oasst.accounts import api_clients
 from oasst.accounts.authentication import program_sessions
@@ -33,6 +33,7 @@ from oasst.api.operations import Access, Operation
 from oasst.core import ratelimit
 from oasst.core.errors import Busy, Invalid
 from oasst.core.ratelimit import RateLimit
+from oasst.site.notices.routing import websocket_urlpatterns as bell_sockets
 from oasst.site.schedules import clear_sessions
 from tasks import assignment
 from tasks.kinds import Kind
@@ -69,7 +70,7 @@ class TestTheTables:
         assert set(PAGES) - pages == set()
 
     def test_every_socket(self) -> None:
-        assert {str(one.pattern) for one in websocket_urlpatterns} == set(SOCKETS)
+        assert {str(one.pattern) for one in (*chat_sockets, *bell_sockets)} == set(SOCKETS)
 
     def test_each_row_has_a_rule_or_a_reason(self) -> None:
         rows = {**OPERATIONS, **limits_table.OPERATIONS_THAT_WRITE_ON_GET, **PAGES, **SOMETIMES, **SOCKETS}
@@ -351,12 +352,16 @@ def on_pages() -> Iterator[Case]:
     def post(path: str, **data: Any) -> Callable[[Stage], Any]:
         return lambda s: s.page.post(f"/{path.format(s=s)}", {name: value.format(s=s) for name, value in data.items()})
 
+    def get(path: str) -> Callable[[Stage], Any]:
+        return lambda s: s.page.get(f"/{path}")
+
     me, message, task, chat = "me/", "messages/<uuid:message_id>/", "tasks/<uuid:task_id>/", "chat/<uuid:chat_id>/"
     in_chat, of_answer = "chat/{s.chat.pk}/", "chat/messages/{s.answer.pk}/"
     profile = {"display_name": "Bob", "time_zone": "UTC", "interface_language": "en"}
     yield me, ratelimit.PROFILE_CHANGES, person_of, post(me, **profile)
     yield "me/languages/", ratelimit.PROFILE_CHANGES, person_of, post("me/languages/", languages="de")
     yield "me/work-language/", ratelimit.PROFILE_CHANGES, person_of, post("me/work-language/", lang="en")
+    yield "me/daily-goal/", ratelimit.PROFILE_CHANGES, person_of, post("me/daily-goal/", daily_goal="3")
     yield "me/tokens/", ratelimit.NEW_TOKENS, person_of, post("me/tokens/", name="laptop", days="30")
     yield f"{message}react/", ratelimit.REACTIONS, person_of, post("messages/{s.message.pk}/react/", emoji="+1")
     yield f"{message}report/", ratelimit.REPORTS, person_of, post("messages/{s.message.pk}/report/", category="spam")
@@ -368,10 +373,12 @@ def on_pages() -> Iterator[Case]:
     yield own, ratelimit.WITHDRAWALS, person_of, post("messages/{s.message.pk}/withdraw/")
     yield f"{own}undo/", ratelimit.WITHDRAWALS, person_of, post("messages/{s.message.pk}/withdraw/undo/")
     yield "tasks/next/", ratelimit.TASK_REQUESTS, person_of, post("tasks/next/", kind="initial_prompt")
+    yield "explore/", ratelimit.EXPLORING, person_of, get("explore/?q=bread")
     yield "tasks/preview/", ratelimit.PREVIEWS, person_of, post("tasks/preview/", text="*Hi*")
     yield task, ratelimit.ANSWERS, person_of, post("tasks/{s.task.pk}/", text="How do I bake a cake?")
     yield f"{task}similar/", ratelimit.HINTS, person_of, post("tasks/{s.task.pk}/similar/", text="How")
     yield f"{task}skip/", ratelimit.SKIPS, person_of, post("tasks/{s.task.pk}/skip/")
+    yield f"{task}give-back/", ratelimit.SKIPS, person_of, post("tasks/{s.task.pk}/give-back/")
     yield f"{task}draft/", ratelimit.DRAFTS, person_of, post("tasks/{s.task.pk}/draft/", text="How")
     yield f"{task}lease/", ratelimit.LEASES, person_of, post("tasks/{s.task.pk}/lease/")
     yield f"{task}undo/", ratelimit.UNDOS, person_of, post("tasks/{s.task.pk}/undo/")
@@ -515,7 +522,7 @@ def test_a_body_that_is_nested_deeper_than_python_can_write(alice: User, deep: i
 class TestAccounts:
     def test_addresses_of_one_person(self, alice: User) -> None:
         for number in range(9):
-            EmailAddress.objects.create(user=alice, email=f"alice{number}@example.org", verified=True)
+            EmailAddress.objects.create(user=alice, email=f"another{number}@example.org", verified=True)
         client = Client()
         client.force_login(alice)
         client.post("/accounts/email/", {"action_add": "", "email": "one.more@example.org"})

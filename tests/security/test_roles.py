@@ -17,7 +17,7 @@ from django.urls import reverse
 
 from inference.api_urls import OPERATIONS as CHAT_OPERATIONS
 from inference.consumers import NOT_FOUND, REFUSED
-from inference.routing import websocket_urlpatterns
+from inference.routing import websocket_urlpatterns as chat_sockets
 from oasst.accounts import consent
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Consent, User
@@ -25,9 +25,11 @@ from oasst.api.operations import Access
 from oasst.api.views import OperationView
 from oasst.core.http.api_paths import is_api_path
 from oasst.site.api_urls import OPERATIONS as DATA_OPERATIONS
+from oasst.site.notices.routing import websocket_urlpatterns as bell_sockets
 from tests.inference.talking import ask
 from tests.inference.test_consumers import Socket, run
 from tests.security.roles import ROLES, Address, World, addresses, new_world, outcome, path_of, rolled_back
+from tests.site.notices.test_live import BellSocket
 
 # What a user gets, by role; keys and tokens open no page. `suspended`: redirected to the page with the reason.
 ACCESS = {
@@ -77,6 +79,7 @@ acknowledgement                           contributor  contributor
 thanks                                    browse       -
 reports                                   contributor  -
 languages                                 -            contributor
+daily_goal                                -            contributor
 work_language                             -            contributor
 time_zone                                 -            contributor
 profile_delete                            account      account
@@ -132,6 +135,7 @@ task_nothing                              contributor  -
 task_preview                              -            contributor
 task                                      own          own
 task_similar                              -            own
+task_give_back                            -            own
 task_skip                                 -            own
 task_draft                                -            own
 task_lease                                -            own
@@ -183,8 +187,14 @@ guidelines                                browse       -
 guidelines_topic                          browse       -
 practice                                  browse       -
 practice_item                             browse       browse
+practice_ranking                          browse       browse
+practice_verdict                          browse       browse
+onboarding                                contributor  contributor
 statistics                                browse       -
 statistics_csv                            browse       -
+robots                                    browse       -
+sitemap                                   browse       -
+sitemap_part                              browse       -
 api-docs                                  browse       -
 api-docs-chat                             browse       -
 api-docs-openai                           browse       -
@@ -199,6 +209,7 @@ ADMIN_PAGES = """
 login                                     out          out
 index                                     staff        staff
 search                                    staff        staff
+status                                    staff        staff
 logout                                    -            staff
 password_change                           staff        staff
 password_change_done                      staff        -
@@ -208,6 +219,7 @@ view_on_site                              none         none
 app_list                                  none         none
 admin/(?P<url>.*)$                        none         none
 accounts_user_purge                       staff        staff
+accounts_user_edit                        staff        staff
 trees_message_edit                        staff        staff
 trees_message_personal_data               -            staff
 inference_engine                          admin        admin
@@ -221,8 +233,9 @@ accounts.apiclient              no                 view               new_key
 accounts.apikey                 no                 view               end_in_a_week revoke
 trees.messagetree               yes                view               halt resume retry_scoring
 trees.treetransition            yes                view
-trees.message                   yes                view               delete mark_gold(admin)
+trees.message                   yes                view               delete mark_gold(admin) choose_for_review(admin) choose_for_ranking(admin)
 trees.goldmessage               no                 view               end
+trees.practicetext              no                 view               explain end
 trees.deletion                  yes                view               undelete
 trees.report                    yes                view               uphold dismiss
 trees.proposal                  yes                view               uphold dismiss
@@ -241,7 +254,7 @@ inference.vote                  no                 view
 core.jobrecord                  no                 view
 core.waitingjob                 no                 view
 django_celery_beat.periodictask no                 view,change
-"""
+"""  # noqa: E501
 OPENAI = """
 # name                                    GET          POST
 openai-chat/completions                   -            token
@@ -250,7 +263,10 @@ openai-models/<name>                      none         -
 openai-openapi.json                       open         -
 v1/                                       none         none
 """
-SOCKETS = {"ws/chat/<uuid:message_id>/": f"{REFUSED} ok {NOT_FOUND} {REFUSED} {NOT_FOUND} {NOT_FOUND}"}
+SOCKETS = {
+    "ws/chat/<uuid:message_id>/": f"{REFUSED} ok {NOT_FOUND} {REFUSED} {NOT_FOUND} {NOT_FOUND}",
+    "ws/bell/": f"{REFUSED} ok ok {REFUSED} ok ok",
+}
 
 MODEL_PAGES = ("changelist", "add", "change", "delete", "history")
 
@@ -548,17 +564,19 @@ def test_actions_of_the_admin(world: World) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_sockets(alice: User, bob: User, carol: User, mo: User, people: Any, settings: Any) -> None:
     settings.OASST_CHAT_MODEL = "tiny"
-    assert {str(one.pattern) for one in websocket_urlpatterns} == set(SOCKETS)
+    assert {str(one.pattern) for one in (*chat_sockets, *bell_sockets)} == set(SOCKETS)
     turn = ask(alice)
     persons = [None, alice, bob, carol, mo, people("Ida", "admin")]
     sockets = [Socket(turn, person) for person in persons]
+    bells = [BellSocket(person) for person in persons]
     User.objects.filter(pk=carol.pk).update(enabled=False)
 
-    async def first_words(socket: Socket) -> str:
+    async def first_words(socket: Socket | BellSocket) -> str:
         await socket.connect(60)
         heard = await socket.hear()
         await socket.disconnect()
-        return str(heard["code"]) if heard["type"] == "closed" else "ok"
+        return str(heard["code"]) if heard.get("type") == "closed" else "ok"
 
-    got = [run(lambda socket=socket: first_words(socket)) for socket in sockets]  # type: ignore[misc]
-    assert " ".join(got) == SOCKETS["ws/chat/<uuid:message_id>/"]
+    for route, ours in (("ws/chat/<uuid:message_id>/", sockets), ("ws/bell/", bells)):
+        got = [run(lambda socket=socket: first_words(socket)) for socket in ours]  # type: ignore[misc, attr-defined]
+        assert " ".join(got) == SOCKETS[route]

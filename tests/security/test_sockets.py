@@ -10,10 +10,11 @@ from channels.testing import WebsocketCommunicator
 from django.db import connections
 from django.test import Client
 
-from inference.routing import websocket_urlpatterns
+from inference.routing import websocket_urlpatterns as chat_sockets
 from oasst.accounts.models import User
 from oasst.asgi import application
 from oasst.core.http.websocket_origins import has_allowed_origin
+from oasst.site.notices.routing import websocket_urlpatterns as bell_sockets
 
 PUBLIC = "https://chat.example.org"
 OWN = ("chat.example.org", PUBLIC)
@@ -73,7 +74,8 @@ class TestOrigin:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("route", [*(str(one.pattern) for one in websocket_urlpatterns), "ws/elsewhere/"])
+@pytest.mark.usefixtures("threads_close_connections")
+@pytest.mark.parametrize("route", [*(str(one.pattern) for one in (*chat_sockets, *bell_sockets)), "ws/elsewhere/"])
 def test_every_route_refuses_them(alice: User, route: str) -> None:
     """With the cookie of a signed-in user, because the attacker's page has that."""
     client = Client()

@@ -93,7 +93,7 @@ class TestAdministrators:
         client.force_login(ada)
         text = client.get(reverse("dashboard")).text
         assert "waiting." not in text and not re.search(r"\d+ open<", text)
-        assert re.search(r"room for \d+<", text)
+        assert re.search(r"\d+ wanted<", text)
 
     def test_it_ends_with_the_first_conversation(self, ada: User, alice: User, page: str) -> None:
         new_prompt(alice)

@@ -12,7 +12,9 @@ from oasst.site.guidelines import TOPICS, VERSIONS, digest_of_texts
 from tasks import assignment
 from tasks.kinds import TABLE, Kind
 from tests.factories import new_prompt
-from trees.label_guide import MEANINGS
+from trees.contributing.outcomes import Outcome
+from trees.label_guide import MEANINGS, examples_of
+from trees.label_questions import LabelQuestions
 from trees.labels import LABELS
 from trees.lifecycle.policy import TreePolicy
 
@@ -47,6 +49,21 @@ class TestLabels:
     def test_each_is_explained_with_both_sides(self) -> None:
         assert MEANINGS.keys() == LABELS.keys()
         assert all(one.text and one.yes and one.no for one in MEANINGS.values())
+
+    @pytest.mark.django_db
+    def test_a_scale_runs_the_same_way_in_the_form_the_guidelines_and_the_outcome(self) -> None:
+        guide = Client().get(reverse("guidelines_topic", args=["reviewing"])).text
+        scales = next(group for group in LabelQuestions(asked=tuple(LABELS)).groups if group.widget == "likert")
+        assert scales.fields
+        for field in scales.fields:
+            label = LABELS[field.name]
+            first, last = label.ends
+            values = [float(value) for value, _chosen in field.label_def["points"]]  # type: ignore[attr-defined]
+            assert [label.point(value) for value in values] == [1, 2, 3, 4, 5]
+            assert [Outcome(label, values[at], 2).in_words for at in (0, -1)] == ["1 of 5", "5 of 5"]
+            assert [answer for answer, _example in examples_of(label)] == [first, last]
+            assert f"A scale from 1 ({first}) to 5 ({last})." in guide
+        assert LABELS["toxicity"].ends == ("rude", "polite")
 
     @pytest.mark.django_db
     def test_the_guidelines_have_all_of_them(self) -> None:

@@ -99,7 +99,13 @@ class TestPage:
     def test_figures_come_from_the_statistics(self, alice: User) -> None:
         finish(alice)
         text = re.sub(r"\s+", " ", page())
-        assert "<dd>3</dd><dt>accepted messages</dt>" in text and "<dd>1</dd><dt>finished conversation</dt>" in text
+        assert "<dd>3</dd><dt>accepted messages</dt>" in text and "<dd>1</dd><dt>published conversation</dt>" in text
+
+    def test_only_conversations_that_visitors_can_read_are_counted(self, alice: User) -> None:
+        prompts = [finish(alice) for _ in range(2)]
+        Message.objects.filter(tree=prompts[0].tree_id).update(imported={"given": {}}, consent="")
+        cached_statistics.refresh(landing._STATISTICS)
+        assert "<dd>1</dd><dt>published conversation</dt>" in re.sub(r"\s+", " ", page())
 
     def test_no_cookie_and_few_statements(
         self, alice: User, django_assert_max_num_queries: Callable[[int], Any]

@@ -8,14 +8,19 @@ from typing import Any
 import pytest
 from django.http import HttpRequest
 from django.test import Client
+from django.urls import reverse
 
 from leaderboard import queries as board_queries
+from leaderboard import shown_points, tallies
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 from oasst.core.http.fault_reports import fault_report_url
 from oasst.site import navigation, team
-from tests.factories import growing_tree, new_reply
+from tasks import assignment
+from tasks.kinds import Kind
+from tests.factories import growing_tree, new_prompt, new_reply
 from tests.tasks.test_pages import signed_in
+from trees.lifecycle.policy import TreePolicy
 
 pytestmark = pytest.mark.django_db
 
@@ -90,6 +95,38 @@ class TestPoints:
         assert level and level.points == points
         with django_assert_num_queries(0):
             assert navigation.own_level(request) == level
+
+    def test_what_was_just_counted_shows_on_the_next_page(
+        self, alice: User, bob: User, django_capture_on_commit_callbacks: Any
+    ) -> None:
+        people = [alice, bob]
+        for person in people:
+            shown_points.keep(person.pk, 0)
+        with django_capture_on_commit_callbacks(execute=True):
+            new_prompt(alice)
+            tallies.read_outbox()
+        assert [shown_points.find(person.pk) for person in people] == [None, 0], "that of others stays"
+
+    def test_points_show_with_the_thanks_for_them_and_go_with_an_undo(
+        self, alice: User, bob: User, policy: TreePolicy, django_capture_on_commit_callbacks: Any
+    ) -> None:
+        new_prompt(alice)
+        task = assignment.request_task(user=bob, lang="en", kind=Kind.LABEL_INITIAL_PROMPT, policy=policy)
+        client, address = signed_in(bob), reverse("task", args=[task.pk])
+
+        def shown() -> list[str]:
+            page = client.get("/about/").content.decode()
+            return re.findall(r'data-testid="own-level">.*?(\d+ points?)', page, re.DOTALL)
+
+        assert shown() == ["0 points"]
+        for _ in range(2):  # sent twice, it is still one answer
+            assert client.post(address, {"spam": "0"}).status_code == 302
+            assert shown() == ["2 points"]
+        response = client.post(reverse("task_undo", args=[task.pk]))
+        assert response.headers["Location"] == address
+        with django_capture_on_commit_callbacks(execute=True):
+            tallies.read_outbox()
+        assert shown() == ["0 points"]
 
     def test_a_page(self, alice: User, django_assert_max_num_queries: Any) -> None:
         client = signed_in(alice)

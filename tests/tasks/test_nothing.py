@@ -42,20 +42,20 @@ def free_openings() -> int:
 
 def test_own_words(alice: User) -> None:
     new_prompt(alice)
-    assert f"{free_openings()} about your own words" in why(alice).text
+    assert f"{free_openings()} about your own texts" in why(alice).text
     assert "another contributor" in why(alice).unlock
 
 
 def test_judged_already(alice: User, bob: User) -> None:
     review(new_prompt(alice), bob)
-    assert f"{free_openings()} about what you judged or answered already" in why(bob).text
+    assert f"{free_openings()} about texts that you judged or answered already" in why(bob).text
 
 
 def test_skipped(alice: User, bob: User) -> None:
     new_prompt(alice)
     task = assignment.request_task(user=bob, lang="en", kind=KIND, policy=POLICY)
     assignment.skip(task_id=task.pk, user=bob, policy=POLICY)
-    assert f"{free_openings()} about what you skipped" in why(bob).text
+    assert f"{free_openings()} about texts that you skipped" in why(bob).text
 
 
 def test_begun(alice: User, bob: User) -> None:
@@ -71,7 +71,7 @@ def test_several_at_once(alice: User, bob: User) -> None:
     own = free_openings()
     review(new_prompt(alice), bob)
     text = why(bob).text
-    assert f"{own} about your own words" in text and f"{free_openings() - own} about what you judged" in text
+    assert f"{own} about your own texts" in text and f"{free_openings() - own} about texts that you judged" in text
 
 
 def test_held_by_others(alice: User, bob: User, carol: User) -> None:
@@ -81,7 +81,7 @@ def test_held_by_others(alice: User, bob: User, carol: User) -> None:
         Opening.objects.filter(pk=one.pk).update(holder=carol, held_until=until, lease=alice.pk if number else bob.pk)
         if number:
             Opening.objects.filter(pk=one.pk).delete()
-    assert why(bob).text == "1 person is working on what is open."
+    assert why(bob).text == "1 person is working on it right now."
 
 
 def test_nothing_of_this_kind(bob: User) -> None:
@@ -91,10 +91,10 @@ def test_nothing_of_this_kind(bob: User) -> None:
 def test_other_languages_of_the_person_are_named(alice: User) -> None:
     new_prompt(alice)
     new_prompt(new_people(1)[0], lang="de")
-    assert "de" not in why(alice).unlock
+    assert "German" not in why(alice).unlock
     User.objects.filter(pk=alice.pk).update(contribution_languages=["en", "de", "fr"])
     alice.refresh_from_db()
-    assert why(alice).unlock.endswith(f"Open in your other languages: {free_openings() // 2} in de.")
+    assert why(alice).unlock.endswith(f"Open in your other languages: German {free_openings() // 2}.")
 
 
 def test_it_costs_the_same_for_any_number_of_places(alice: User) -> None:
@@ -131,6 +131,7 @@ class TestOpenedDirectly:
             nothing: NoWork = error.details["nothing"]
             assert all(words in html.unescape(page) for words in (nothing.title, nothing.text, nothing.unlock))
             assert 'data-testid="next-task"' not in page
+            assert ('data-testid="other-task"' in page) == self.has_other_work(person, kind, lang)
         except Busy as error:
             assert error.code == "too_many_pending"
             assert "You have begun many tasks at once" in page and 'data-testid="next-task"' not in page
@@ -139,6 +140,17 @@ class TestOpenedDirectly:
             assert "not for you" not in page and "Nobody needs" not in page
             assert kind is None or task.kind == kind
         return page
+
+    def has_other_work(self, person: User, kind: Kind | None, lang: str) -> bool:
+        return kind is not None and any(queries.availability(person, lang, POLICY).values())
+
+    def test_other_work_is_one_click_away(self, alice: User, bob: User) -> None:
+        new_prompt(alice)
+        page = self.page(bob, Kind.RANK_ASSISTANT_REPLIES)
+        assert "Nothing of this kind is open" in page and 'data-testid="other-task"' in page
+        assert '<input type="hidden" name="kind" value="random">' in page
+        response = signed_in(bob).post(reverse("task_next"), {"kind": "random", "lang": "en"})
+        assert response.headers["Location"] == reverse("task", args=[Task.objects.get().pk])
 
     @pytest.mark.parametrize("kind", [None, *Kind])
     def test_an_empty_language(self, alice: User, kind: Kind | None) -> None:
@@ -166,7 +178,9 @@ class TestOpenedDirectly:
         task = assignment.request_task(user=bob, lang="en", kind=KIND, policy=POLICY)
         Opening.objects.filter(held_until=None).delete()
         page = self.agrees(bob, KIND)
-        assert "What is open is yours already" in page and "1 task that you have begun waits for you" in page
+        assert (
+            "You have begun everything that is open" in page and "1 task that you have begun is waiting for you" in page
+        )
         assert reverse("task", args=[task.pk]) in page, "the way back to it"
 
     def test_one_person_who_holds_several_is_one(self, alice: User, bob: User, carol: User) -> None:
@@ -175,7 +189,7 @@ class TestOpenedDirectly:
             new_prompt(alice)
         for one in Opening.objects.all():
             Opening.objects.filter(pk=one.pk).update(holder=carol, held_until=until, lease=uuid4())
-        assert "1 person is working on what is open." in self.agrees(bob, KIND)
+        assert "1 person is working on it right now." in self.agrees(bob, KIND)
 
     def test_what_others_hold_of_my_own_words_is_not_for_me_when_they_leave(self, alice: User, carol: User) -> None:
         new_prompt(alice)
@@ -183,7 +197,7 @@ class TestOpenedDirectly:
         for one in Opening.objects.all():
             Opening.objects.filter(pk=one.pk).update(holder=carol, held_until=until, lease=uuid4())
         page = self.agrees(alice, KIND)
-        assert "When they finish, new work appears." in page
+        assert "When they finish, new tasks appear." in page
 
     def test_who_has_begun_many(self, alice: User, bob: User) -> None:
         for _ in range(queries.MAX_PENDING + 1):
@@ -207,7 +221,9 @@ class TestOpenedDirectly:
     def test_other_work_is_promised_only_where_there_is_some(self, alice: User) -> None:
         policy = replace(POLICY, max_prompt_lottery_waiting=0)
         nothing = explain_no_work(alice, "en", policy, Kind.RANK_ASSISTANT_REPLIES)
-        assert nothing.unlock == "It comes when other contributors move their conversations on. Look again later."
+        assert (
+            nothing.unlock == "It appears when other contributors have worked on their conversations. Look again later."
+        )
         new_prompt(new_people(1)[0])
         nothing = explain_no_work(alice, "en", policy, Kind.RANK_ASSISTANT_REPLIES)
-        assert nothing.unlock.startswith("Take any other work")
+        assert nothing.unlock.startswith("Take any other task")

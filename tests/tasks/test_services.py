@@ -70,7 +70,7 @@ class TestHandingOut:
         new_prompt(alice)
         with pytest.raises(assignment.NothingToDo) as refusal:
             take(alice, Kind.LABEL_INITIAL_PROMPT)
-        assert refusal.value.details["nothing"].title == "The rest has to be done by somebody else"
+        assert refusal.value.details["nothing"].title == "Nothing else is open for you right now"
         assert take(bob, Kind.LABEL_INITIAL_PROMPT).message is not None
 
     def test_a_held_place_is_not_given_twice(self, alice: User) -> None:
@@ -80,7 +80,7 @@ class TestHandingOut:
         assert {task.message_id for task in tasks} == {prompt.pk}
         with pytest.raises(assignment.NothingToDo) as refusal:
             take(people[2], Kind.LABEL_INITIAL_PROMPT)
-        assert refusal.value.details["nothing"].title == "Others are on it right now"
+        assert refusal.value.details["nothing"].title == "Others have taken what is open"
 
     def test_a_hold_that_ran_out_is_free_again(self, alice: User, bob: User, carol: User) -> None:
         prompt = new_prompt(alice)
@@ -109,7 +109,7 @@ class TestHandingOut:
         full = TreePolicy(max_active_trees=0, max_initial_prompt_review=1)
         with pytest.raises(assignment.NothingToDo) as refusal:
             assignment.request_task(user=bob, lang="en", kind=Kind.INITIAL_PROMPT, policy=full)
-        assert refusal.value.details["nothing"].title == "There are enough openers for now"
+        assert refusal.value.details["nothing"].title == "There are enough prompts for now"
         with pytest.raises(assignment.NothingToDo) as refusal:
             assignment.request_task(user=bob, lang="en", kind=Kind.ASSISTANT_REPLY, policy=full)
         assert refusal.value.details["nothing"].title == "Nothing of this kind is open"

@@ -17,7 +17,7 @@ from tasks.models import Capacity, Task
 from tasks.supply import Supply, WorkAmounts, read_supply, work_per_tree
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, new_veterans, state_of
 from trees.contributing import reactions, withdrawal
-from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.policy import TreePolicy, current_policy
 from trees.lifecycle.states import State
 from trees.models import MessageTree
 from trees.moderation import auto_moderation, banned_authors
@@ -173,16 +173,8 @@ class TestEstimates:
             took = timedelta(minutes=3) if number < 25 else timedelta(hours=2)
             Task.objects.filter(pk=task.pk).update(created_at=task.finished_at - took)
         schedules.measure_capacity()
-        found = estimates.estimated_minutes("en")
-        assert found[Kind.LABEL_INITIAL_PROMPT] == 3
-        assert found[Kind.ASSISTANT_REPLY] == estimates.estimated_minutes("de")[Kind.ASSISTANT_REPLY] == 4
-        with CaptureQueriesContext(connection) as captured:
-            estimates.estimated_minutes("en")
-        assert len(captured) == 0
-
-    def test_on_the_card(self, alice: User, client: Client) -> None:
-        client.force_login(alice)
-        assert "about 4 min" in client.get("/dashboard/").text
+        assert estimates.estimated_minutes(read_supply("en", current_policy())) == {Kind.LABEL_INITIAL_PROMPT: 3}
+        assert estimates.estimated_minutes(read_supply("de", current_policy())) == {}
 
     def test_one_statement_whatever_was_done(self, alice: User) -> None:
         done(alice, Kind.ASSISTANT_REPLY, 30)
@@ -265,13 +257,13 @@ class TestWhoeverHasToWaitHearsWhy:
             new_prompt(alice)
         carrying(1)
         nothing = self.refusal(bob)
-        assert nothing.title == "There are enough openers for now"
+        assert nothing.title == "There are enough prompts for now"
         assert nothing.text == (
-            "The people of this language can carry about 1 conversation a week, so it has at most 3 unfinished at a "
-            "time. 4 conversations are unfinished now: 3 in review, 1 growing."
+            "People finish about 1 conversation a week in this language. At most 3 are open at once. "
+            "4 conversations are open now: 3 in review, 1 being written."
         )
         assert nothing.unlock == (
-            "There is room when 2 conversations more are finished. Wanted for that now: 6 checks, 3 replies."
+            "A new prompt is wanted after 2 more conversations are finished. Open now: 6 checks, 3 replies."
         )
 
     def test_a_full_waiting_room(self, alice: User, bob: User) -> None:
@@ -279,7 +271,7 @@ class TestWhoeverHasToWaitHearsWhy:
         for _ in range(2):
             decide(new_prompt(alice))
         nothing = self.refusal(bob, policy)
-        assert nothing.text == "2 accepted prompts are waiting to be drawn. More would only wait with them."
+        assert nothing.text == ("2 accepted prompts are waiting for their turn. A new one would only wait behind them.")
 
     def test_many_in_review_and_somebody_writing(self, alice: User, bob: User) -> None:
         policy = replace(POLICY, max_initial_prompt_review=2, max_active_trees=0)
@@ -287,11 +279,12 @@ class TestWhoeverHasToWaitHearsWhy:
         assignment.request_task(user=alice, lang="en", kind=Kind.INITIAL_PROMPT, policy=policy)
         nothing = self.refusal(bob, policy)
         assert nothing.text == (
-            "1 prompt is waiting for reviewers, at most 2 at a time. 0 of at most 0 conversations are growing. "
+            "1 prompt is waiting for reviewers, at most 2 may wait at a time. "
+            "0 of at most 0 conversations are being written. "
             "1 person is writing one right now."
         )
         assert nothing.unlock == (
-            "Replying, checking and ranking make room for new ones. Wanted for that now: 2 checks."
+            "New prompts are wanted again after others are answered, checked and ranked. Open now: 2 checks."
         )
 
     def test_on_the_page(self, alice: User, bob: User, client: Client) -> None:
@@ -300,8 +293,8 @@ class TestWhoeverHasToWaitHearsWhy:
         carrying(1)
         client.force_login(bob)
         page = client.post("/tasks/next/", {"kind": "initial_prompt", "lang": "en"}, follow=True).content.decode()
-        assert "can carry about 1 conversation a week" in page
-        assert "Wanted for that now: 6 checks." in page
+        assert "People finish about 1 conversation a week" in page
+        assert "Open now: 6 checks." in page
 
 
 def test_a_finished_conversation_makes_room(alice: User, bob: User) -> None:

@@ -15,7 +15,8 @@ from leaderboard.points import COUNTERS
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, DomainError, Gone, NotFound
 from oasst.site.invariants import find_differences
-from tasks import assignment, drafts, lottery
+from oasst.site.own_data.contents import PARTS
+from tasks import assignment, drafts, lottery, submission
 from tasks.forms import is_short
 from tasks.kinds import Kind
 from tasks.models import Draft, Task
@@ -387,7 +388,23 @@ def test_a_check_is_undone_like_any_review() -> None:
     answer(task, POLICY)
     undo_answer(task_id=task.pk, user=task.user, policy=POLICY)
     assert picture(task.message.tree_id) == before
-    assert not Review.everything.exists()
+    assert not Review.by_author.exists() and not Review.objects.exists()
+    assert [row for part in PARTS if part.name == "reviews" for row in part.rows(task.user)] == []
+
+
+def test_the_first_answer_to_a_check_counts() -> None:
+    """Whoever takes it back may have looked the message up before answering again, or give the task back."""
+    task = first_review()
+    Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
+    Task.objects.filter(pk=task.pk).update(check_kind=Review.Kind.GOLD)
+    for labels in ({"spam": 1.0}, {"spam": 0.0}, {"spam": 0.0}):
+        submission.submit_labels(task_id=task.pk, user=task.user, labels=labels, policy=POLICY)
+        undo_answer(task_id=task.pk, user=task.user, policy=POLICY)
+    submission.submit_labels(task_id=task.pk, user=task.user, labels={"spam": 0.0}, policy=POLICY)
+    (shown,) = Review.by_author.filter(author=task.user)
+    assert shown.labels["spam"] == 0.0 and shown.kind == Review.Kind.GOLD
+    (counted,) = Review.first_answers(Review.Kind.GOLD)
+    assert counted.labels["spam"] == 1.0 and counted.author == task.user
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ class TestReadOnly:
         assert shown == {
             *("trees.MessageTree", "trees.Message", "trees.TreeTransition", "trees.Deletion", "trees.Report"),
             *("trees.Proposal", "trees.Withdrawal", "trees.NearDuplicate", "trees.Snapshot", "trees.QualityModel"),
-            "trees.GoldMessage",
+            *("trees.GoldMessage", "trees.PracticeText"),
             *("trees.Purge", "core.JobRecord", "core.WaitingJob", "leaderboard.TrollStanding"),
             *(
                 "accounts.User",

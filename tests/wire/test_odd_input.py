@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from oasst.accounts import tokens
 from oasst.accounts.models import User
 from oasst.api.operations import Operation
 from oasst.site.api_urls import OPERATIONS
@@ -52,6 +53,18 @@ def test_no_crash(site: Wire, alice: User, operation: Operation, settings: Any) 
     for name in body:
         for value in VALUES:
             send(site, operation, plain, data={**body, name: value}, content_type="application/json")
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n", b"null", b"{}"])
+@pytest.mark.parametrize("media", ["application/json", "text/plain", ""])
+def test_an_optional_body_may_be_sent_empty(site: Wire, body: bytes, media: str, alice: User) -> None:
+    _, token = tokens.new_token(alice)
+    own = {"headers": {"Authorization": f"Bearer {token}"}}
+    if body.strip() and media == "text/plain":
+        media = "application/json"  # words are no body that an operation takes
+    for path, more in (("/api/v1/keys", {}), ("/inference/chats", own)):
+        answer = site.http.generic("POST", path, body, content_type=media, **more)
+        assert answer.status_code in (200, 201), (path, answer.content)
 
 
 def _whole_body(operation: Operation) -> dict[str, Any]:

@@ -27,12 +27,12 @@ from trees.admin.filters import ByLanguage, ByLooks, ByPrediction, ByReading, By
 from trees.admin.quality import render_predictions
 from trees.admin.readings import render_readings
 from trees.admin.trees import moderate, tree_link
-from trees.contributing import gold
+from trees.contributing import gold, practice_texts
 from trees.enrichment import embeddings
 from trees.enrichment.search import in_order_of, rank_by_meaning
 from trees.lifecycle.policy import current_policy
 from trees.lifecycle.reply_scores import ScoredReplies, scores_of_replies
-from trees.models import Deletion, Message, MessageReading
+from trees.models import Deletion, Message, MessageReading, PracticeText
 from trees.moderation import moderator_actions, offered_actions, personal_data
 from trees.moderation.badges import message_badge, state_badge
 from trees.moderation.queries import message_details, search_messages
@@ -67,7 +67,7 @@ class MessageAdmin(ReadOnlyAdmin):
     search_help_text = "A piece of the text, or the id of a message or conversation"
     # Ids start with the time, so this is newest first without another index.
     ordering = ("-id",)
-    actions = ("delete", "mark_gold")
+    actions = ("delete", "mark_gold", "choose_for_review", "choose_for_ranking")
     destructive = ("delete",)
     fields = (
         *(
@@ -141,12 +141,15 @@ class MessageAdmin(ReadOnlyAdmin):
     def can_do(self, action: str, obj: Message, actor: User) -> bool:
         if action == "mark_gold":
             return actor.is_superuser and gold.can_be_marked(obj)
+        if action in ("choose_for_review", "choose_for_ranking"):
+            return actor.is_superuser and practice_texts.may_be_chosen(obj)
         return not obj.deleted
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions: dict[str, Any] = super().get_actions(request)
         if not request.user.is_superuser:
-            actions.pop("mark_gold", None)
+            for name in ("mark_gold", "choose_for_review", "choose_for_ranking"):
+                actions.pop(name, None)
         return actions
 
     def edit_view(self, request: Any, message_id: UUID) -> HttpResponse:
@@ -241,6 +244,22 @@ class MessageAdmin(ReadOnlyAdmin):
 
         # Moderators, who review gold messages too, read the history of a message but not that of gold messages.
         self.act_on_each(request, chosen, "used as gold", act, logged_at=lambda message: message.gold)
+
+    @admin.action(description="Use for practice: the reason is the explanation that people read")
+    def choose_for_review(self, request: Any, chosen: QuerySet[Message]) -> None:
+        self._choose(request, chosen, PracticeText.Exercise.REVIEW)
+
+    @admin.action(description="Use the order of its replies for practice: the reason is the explanation")
+    def choose_for_ranking(self, request: Any, chosen: QuerySet[Message]) -> None:
+        self._choose(request, chosen, PracticeText.Exercise.RANKING)
+
+    def _choose(self, request: Any, chosen: QuerySet[Message], exercise: PracticeText.Exercise) -> None:
+        def act(message: Message, reason: str) -> None:
+            practice_texts.choose_text(
+                message_id=message.pk, exercise=exercise, actor=request.user, reason=reason, policy=current_policy()
+            )
+
+        self.act_on_each(request, chosen, "used for practice", act)
 
 
 def is_by_prediction(request: HttpRequest) -> bool:

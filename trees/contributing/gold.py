@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from oasst.accounts.access import require_administrator
 from oasst.accounts.models import User
@@ -65,7 +66,7 @@ def mark(*, message_id: UUID, actor: User, reason: str, policy: TreePolicy) -> G
 
     Only the decision can be confirmed: an answer against it costs quality, as with any review, so a message that was
     decided wrongly would punish those who are right. A repeat changes the reason. Raise NotAllowed, Invalid (no
-    reason), NotFound, Conflict (`undecided`, `withheld`).
+    reason), NotFound, Conflict (`undecided`, `withheld`, `for_practice`).
     """
     require_administrator(actor)
     reason = clean_reason(reason)
@@ -77,6 +78,10 @@ def mark(*, message_id: UUID, actor: User, reason: str, policy: TreePolicy) -> G
             )
         if message.review_result is None:
             raise Conflict("Reviewers have not decided about this message yet.", code="undecided")
+        if message.practice_texts.exists():
+            raise Conflict(
+                gettext("This message is or was for practice, where its outcome is shown."), code="for_practice"
+            )
         fields = {
             "revision_id": message.revision_id,
             "lang": message.lang,
@@ -131,7 +136,7 @@ def _lock(message_id: UUID) -> Message:
 
 def with_answers(rows: QuerySet[GoldMessage]) -> QuerySet[Any]:
     """Add how many people answered to each gold message (`answers`), and how many of them rightly (`right`)."""
-    answers = Review.by_author.filter(kind=Review.Kind.GOLD, revision=OuterRef("revision")).order_by()
+    answers = Review.first_answers(Review.Kind.GOLD).filter(revision=OuterRef("revision")).order_by()
     rejecting = Q(**{f"labels__{SPAM}__gte": 0.5}) | Q(**{f"labels__{LANG_MISMATCH}__gte": 0.5})  # as `is_rejecting`
 
     def count(rows: QuerySet[Review]) -> Coalesce:
@@ -177,6 +182,8 @@ def _unanimous(policy: TreePolicy, now: datetime) -> Iterator[GoldMessage]:
         .filter(message__created_at__gte=old - YEAR, message__created_at__lt=old)
         .filter(message__imported__isnull=True, message__review_result__isnull=False)
         .filter(message__deleted=False, message__hidden=False, message__withdrawn=False)
+        # The outcome of these is shown to everybody.
+        .filter(message__practice_texts=None)
         .order_by("message__created_at", "message_id")
         .values_list(
             *("message_id", "created_at", "labels", "revision_id", "message__lang"),

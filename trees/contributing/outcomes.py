@@ -48,7 +48,7 @@ class Outcome:
     def in_words(self) -> str:
         """Say what most reviewers said: "No, said 3 of 3", "4.3 of 5"."""
         if self.is_scale:
-            return point_in_words(self.mean)
+            return point_in_words(self.label, self.mean)
         if self.is_divided:
             return _("They were divided")
         no = self.count - self.yes
@@ -65,9 +65,9 @@ class Outcome:
         return self.is_divided or (answer >= 0.5) == (2 * self.yes > self.count)
 
 
-def point_in_words(value: float) -> str:
-    """Return a place on a scale, from 0 to 1, as people see it: "4.3 of 5"."""
-    point = round(1 + 4 * value, 1)
+def point_in_words(label: Label, value: float) -> str:
+    """Return a stored value of a scale, from 0 to 1, as the place that pages show: "4.3 of 5"."""
+    point = round(label.point(value), 1)
     return _("%(point)s of 5") % {"point": number_format(point, decimal_pos=1 if point % 1 else 0)}
 
 
@@ -124,7 +124,7 @@ def verdicts(outcomes: Mapping[str, Outcome]) -> list[str]:
         text = ngettext("%(some)d of %(all)d kept it", "%(some)d of %(all)d kept it", spam.count)
         words.append(text % {"some": spam.count - spam.yes, "all": spam.count})
     if quality := outcomes.get("quality"):
-        words.append(_("quality %(point)s") % {"point": point_in_words(quality.mean)})
+        words.append(_("quality %(point)s") % {"point": quality.in_words})
     if helpfulness := outcomes.get("helpfulness"):
-        words.append(_("helpfulness %(point)s") % {"point": point_in_words(helpfulness.mean)})
+        words.append(_("helpfulness %(point)s") % {"point": helpfulness.in_words})
     return words

@@ -150,8 +150,7 @@ def _reviews_by_text(since: datetime) -> Iterator[tuple[str, bool | None, list[t
 
 def _gold_answers(since: datetime) -> Iterator[tuple[str, bool, UUID, Labels]]:
     """Yield (language, right verdict, author, labels) of each answer to what is a gold message still."""
-    rows = Review.by_author.filter(
-        kind=Review.Kind.GOLD,
+    rows = Review.first_answers(Review.Kind.GOLD).filter(
         created_at__gte=since,
         revision=F("message__gold__revision"),
         message__gold__active=True,
@@ -165,7 +164,7 @@ def _gold_answers(since: datetime) -> Iterator[tuple[str, bool, UUID, Labels]]:
 def _repeats(since: datetime) -> Iterator[tuple[UUID, Labels, Labels]]:
     """Yield (author, first labels, second labels) of each text that somebody reviewed twice, the second time lately."""
     same = Review.objects.filter(kind=Review.Kind.REVIEW, revision=OuterRef("revision"), author=OuterRef("author"))
-    rows = Review.by_author.filter(kind=Review.Kind.REPEAT, created_at__gte=since)
+    rows = Review.first_answers(Review.Kind.REPEAT).filter(created_at__gte=since)
     rows = rows.annotate(first=Subquery(same.values("labels")[:1])).filter(first__isnull=False)
     yield from rows.order_by("pk").values_list("author_id", "first", "labels").iterator(chunk_size=BATCH)
 

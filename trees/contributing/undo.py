@@ -2,7 +2,7 @@
 
 Inner writers: the caller owns the transaction. Each locks the tree row and ends in `transitions.advance`. They refuse
 when somebody else has built on the answer: then only the usual ways are left (withdrawing a text, a moderator).
-A text is withdrawn, since others may have read it; a judgment is deleted. Decision 128.
+A text is withdrawn, since others may have read it; a judgment is deleted. Decisions 128 and 130.
 """
 
 from collections.abc import Iterable
@@ -47,11 +47,11 @@ def undo_message(*, message_id: UUID, author: User, policy: TreePolicy) -> Locke
 def undo_review(*, review: Review, policy: TreePolicy) -> LockedTree:
     """Delete a review. What it decided is open again, and the tree returns to the state that it had before.
 
-    Raise Conflict `built_on`.
+    The first answer to a check is kept, out of its author's sight. Raise Conflict `built_on`.
     """
     locked, message = lock_message(review.message_id, policy)
     if review.kind in Review.CHECKS:
-        review.delete()
+        _set_aside_check(review)
         locked.record(Kind.CHECK_UNDONE, message=message, actor=review.author)
         locked.save()
         return locked
@@ -72,6 +72,19 @@ def undo_review(*, review: Review, policy: TreePolicy) -> LockedTree:
     locked.record(Kind.REVIEW_UNDONE, message=message, actor=review.author)
     transitions.advance(locked, actor=review.author)
     return locked
+
+
+def _set_aside_check(review: Review) -> None:
+    """Keep the first answer to a check for the estimate of its author, and delete a later one.
+
+    Whoever took it back may have looked up meanwhile what became of the message.
+    """
+    first = Review.UNDONE[review.kind]
+    if Review.with_undone.filter(kind=first, author=review.author_id, revision=review.revision_id).exists():
+        review.delete()
+    else:
+        review.kind = first
+        review.save(update_fields=["kind"])
 
 
 def undo_ranking(*, ranking: Ranking, policy: TreePolicy) -> LockedTree:

@@ -14,7 +14,7 @@ from django.db.models import Case, F, Q, QuerySet, When
 
 from trees import word_search
 from trees.enrichment import embeddings
-from trees.enrichment.vector_queries import nearest
+from trees.enrichment.vector_queries import limited_search, nearest
 from trees.models import Message
 
 SMOOTHING = 60
@@ -23,6 +23,8 @@ DEPTH = 50
 """Places of each ranking that are joined."""
 NEAREST = 200
 """Vectors of which those are taken whose messages the reader may read."""
+SECONDS = 3.0
+"""After which a statement is given up."""
 MAX_MATCHES = 2_000
 """Messages with the words that are ranked. Of more frequent words any of them are as good as others."""
 
@@ -31,15 +33,17 @@ def rank_by_meaning(messages: QuerySet[Message], text: str, lang: str) -> list[U
     """Return the ids of those of these messages that fit the text, best first, at most 2 × DEPTH.
 
     `lang` is the language of the text: it decides which words are left out and which forms of a word are one. Without
-    an embedding model that knows the language, and until it is in memory of this process, only the words count.
+    an embedding model that knows the language, and until it is in memory of this process, only the words count. Raise
+    Busy `search_too_long`.
     """
     text = text.replace("\0", " ").encode("utf-8", "replace").decode()
     if not text.strip():
         return []
-    rankings = [_by_words(messages, text, lang)]
-    embedded = embeddings.embed_now(text)
-    if embedded and embeddings.knows(embedded[0], lang):
-        rankings.append(_by_vector(messages, *embedded, lang))
+    embedded = embeddings.embed_now(text)  # before the transaction: it may take a while
+    with limited_search(SECONDS):
+        rankings = [_by_words(messages, text, lang)]
+        if embedded and embeddings.knows(embedded[0], lang):
+            rankings.append(_by_vector(messages, *embedded, lang))
     scores: dict[UUID, float] = defaultdict(float)
     for ranking in rankings:
         for place, pk in enumerate(ranking, start=1):

@@ -1,12 +1,17 @@
-"""Searches among vectors, and settings of PostgreSQL for them."""
+"""Searches among vectors, and the time that searches may take."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 from pgvector.django import CosineDistance
+from psycopg.errors import QueryCanceled
 
+from oasst.core.errors import Busy
 from trees.models import MessageEmbedding
 
 
@@ -27,3 +32,19 @@ def limit_time(seconds: float) -> None:
     """In this transaction, cancel statements that take longer: QueryCanceled, an OperationalError, is raised."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{round(seconds * 1000)}ms"])
+
+
+@contextmanager
+def limited_search(seconds: float) -> Iterator[None]:
+    """A transaction in which each statement may take so long. Raise Busy `search_too_long`."""
+    try:
+        with transaction.atomic():
+            limit_time(seconds)
+            yield
+    except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            raise Busy(
+                _("This search takes too long. Add a word, or choose a language or a shorter time."),
+                code="search_too_long",
+            ) from error
+        raise

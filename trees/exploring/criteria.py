@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from django.db.models import F, Q
 
@@ -54,6 +55,8 @@ class Criteria:
     until: date | None = None  # this day included
     topic: int | None = None
     own: bool = False
+    set_apart: frozenset[UUID] = frozenset()
+    """Conversations that the reader reviews right now, which the list leaves out (decision 130)."""
 
     @property
     def walks_trees(self) -> bool:
@@ -79,6 +82,8 @@ class Criteria:
             condition &= Q(tree__lang=self.lang) if self.walks_trees else Q(lang=self.lang)
         if self.own and self.reader is not None:
             condition &= Q(author=self.reader)
+        if self.set_apart:
+            condition &= ~Q(tree__in=self.set_apart)
         if self.topic:
             condition &= Q(tree__in=PromptTopic.objects.filter(topic=self.topic).values("message"))
         return condition

@@ -15,19 +15,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import OperationalError, connection, transaction
+from django.db import connection
 from django.db.models import Case, Q, QuerySet, TextField, Value, When
 from django.db.models.functions import Left
-from psycopg.errors import QueryCanceled
 
-from oasst.core.errors import Busy
 from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.text.languages import name_of
 from trees import word_search
 from trees.access import PUBLIC
 from trees.cursors import Cursor, Direction
 from trees.enrichment import embeddings, search
-from trees.enrichment.vector_queries import limit_time
+from trees.enrichment.vector_queries import limited_search
 from trees.exploring import excerpts
 from trees.exploring.criteria import Criteria
 from trees.exploring.excerpts import Piece
@@ -42,7 +40,7 @@ RECENT = 1_000
 MANY = 3_000
 """Matches that are sorted. Of more, one in every few hundred messages is a match, and the dates soon fill a page."""
 SECONDS = 3.0
-"""After which a search is given up."""
+"""After which a statement of a search by words is given up."""
 CONTEXT = 110
 """Characters of the prompt that an answer belongs to."""
 TOPICS = 40
@@ -83,26 +81,17 @@ def find_page(criteria: Criteria, direction: Direction) -> FoundPage:
     if criteria.words and query is None:
         return FoundPage(only_frequent_words=True)
     at, pk = ("tree__created_at", "tree_id") if criteria.walks_trees else ("created_at", "id")
-    try:
-        with transaction.atomic():
-            limit_time(SECONDS)
-            messages = Message.objects.filter(criteria.condition())
-            if query:
-                recent = direction.apply(messages, at, pk).values("pk")[:RECENT]
-                messages = messages.filter(search=word_search.FoundQuery(query))
-                positions = _positions(messages.filter(pk__in=recent), direction, at, pk)
-                if len(positions) <= PAGE_SIZE:
-                    messages = _by_index(messages, criteria, query)
-                    positions = _positions(messages, direction, at, pk)
-            else:
+    with limited_search(SECONDS):
+        messages = Message.objects.filter(criteria.condition())
+        if query:
+            recent = direction.apply(messages, at, pk).values("pk")[:RECENT]
+            messages = messages.filter(search=word_search.FoundQuery(query))
+            positions = _positions(messages.filter(pk__in=recent), direction, at, pk)
+            if len(positions) <= PAGE_SIZE:
+                messages = _by_index(messages, criteria, query)
                 positions = _positions(messages, direction, at, pk)
-    except OperationalError as error:
-        if isinstance(error.__cause__, QueryCanceled):
-            raise Busy(
-                "This search takes too long. Add a word, or choose a language or a shorter time.",
-                code="search_too_long",
-            ) from error
-        raise
+        else:
+            positions = _positions(messages, direction, at, pk)
     page, has_newer, has_older = direction.cut(positions, PAGE_SIZE)
     if not page:
         return FoundPage()
@@ -117,7 +106,10 @@ def _positions(messages: QuerySet[Message], direction: Direction, at: str, pk: s
 
 
 def find_by_meaning(criteria: Criteria) -> FoundPage:
-    """Return the messages that mean about the same as the words, best first, at most one page."""
+    """Return the messages that mean about the same as the words, best first, at most one page.
+
+    Raise Busy `search_too_long`.
+    """
     messages = Message.objects.filter(criteria.condition())
     ids = search.rank_by_meaning(messages, criteria.words, criteria.lang or "en")[:PAGE_SIZE]
     query = word_search.find_query(criteria.words, criteria.lang)

@@ -10,7 +10,7 @@ from functools import cache
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from trees.labels import LANG_MISMATCH, SPAM
+from trees.labels import LABELS, LANG_MISMATCH, SPAM
 from trees.lifecycle.consensus import MajorityRule, ReviewedMessage, ReviewRule, Skill, Vote, WeightedRule
 
 LABELS_PROMPT = (
@@ -115,8 +115,17 @@ class TreePolicy:
             if not 0 <= getattr(self, name) < 1:
                 # Outside this range every message or none would be accepted before anybody has read it.
                 raise ValueError(f"{name} must be at least 0 and less than 1")
+        self._check_labels()
         self._check_weights()
         self._check_checks()
+
+    def _check_labels(self) -> None:
+        for name in ("labels_initial_prompt", "labels_prompter_reply", "labels_assistant_reply"):
+            asked = getattr(self, name)
+            if unknown := [label for label in (*asked, *self.mandatory_labels) if label not in LABELS]:
+                raise ValueError(f"{name}: there is no label {', '.join(unknown)}; there are {', '.join(LABELS)}")
+            if missing := [label for label in self.mandatory_labels if label not in asked]:
+                raise ValueError(f"{name} lacks {', '.join(missing)}, which is mandatory")
 
     def _check_checks(self) -> None:
         if not 0 <= self.check_share <= 1 / CHECKS_ONE_IN:

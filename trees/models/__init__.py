@@ -6,7 +6,7 @@ from trees.models.judgment import Ranking, Reaction, Report, Review, Skip
 from trees.models.message import Message, Revision, Role
 from trees.models.moderation import Deletion, Proposal, Purge, PurgeStep, Withdrawal
 from trees.models.opening import Opening
-from trees.models.practice import Practice
+from trees.models.practice import Practice, PracticeText
 from trees.models.quality import QualityModel, QualityScore
 from trees.models.reading import MessageReading, ReadingKind
 from trees.models.reviewer import ReviewerRecord, ReviewerSkill
@@ -36,6 +36,7 @@ __all__ = [
     "NearDuplicate",
     "Opening",
     "Practice",
+    "PracticeText",
     "PromptTopic",
     "Proposal",
     "Purge",

@@ -46,7 +46,14 @@ class ReviewManager(CountedManager):
     """Reviews that count and say something about their message: not those that only say how their author reviews."""
 
     def get_queryset(self) -> models.QuerySet[Any]:
-        return super().get_queryset().exclude(kind__in=Review.CHECKS)
+        return super().get_queryset().exclude(kind__in=(*Review.CHECKS, *Review.UNDONE.values()))
+
+
+class GivenReviewManager(CountedManager):
+    """Reviews that count, also checks, without those that their authors took back."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().exclude(kind__in=Review.UNDONE.values())
 
 
 class ReactionManager(CountedManager):
@@ -84,7 +91,8 @@ class Review(Judgment):
     """One user's labels for one text. An unanswered label is null or absent, never 0.
 
     `objects` finds what was said about messages; `by_author` also the checks, which look the same to their author but
-    are no part of the data set: nothing is decided, counted about the message, or exported by them.
+    are no part of the data set: nothing is decided, counted about the message, or exported by them. `with_undone` has
+    in addition the first answers to checks that were taken back, which only the estimate of reviewers reads.
     """
 
     class Kind(models.TextChoices):
@@ -93,8 +101,16 @@ class Review(Judgment):
         REPORT = "report", "Report"
         GOLD = "gold", "Check on a gold message"
         REPEAT = "repeat", "Check whether the answer is the same as long ago"
+        # Kept when an answer is taken back, because its author may have looked the message up before the next one.
+        GOLD_UNDONE = "gold_undone", "First answer to a gold message, taken back"
+        REPEAT_UNDONE = "repeat_undone", "First answer to a repeat, taken back"
 
     CHECKS = (Kind.GOLD, Kind.REPEAT)
+    UNDONE: ClassVar[dict[str, str]] = {
+        Kind.GOLD.value: Kind.GOLD_UNDONE.value,
+        Kind.REPEAT.value: Kind.REPEAT_UNDONE.value,
+    }
+    """Kind of a check → kind of its first answer once that was taken back."""
     BY_TASK = (Kind.REVIEW, *CHECKS)
 
     class Mode(models.TextChoices):
@@ -116,7 +132,8 @@ class Review(Judgment):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects: ClassVar[ReviewManager] = ReviewManager()
-    by_author = CountedManager()
+    by_author = GivenReviewManager()
+    with_undone = CountedManager()
 
     class Meta:
         constraints = [
@@ -138,6 +155,15 @@ class Review(Judgment):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.message_id}"
+
+    @classmethod
+    def first_answers(cls, kind: str) -> models.QuerySet[Any]:
+        """Return the answers to checks of this kind that count: each person's first one about a text."""
+        undone = cls.UNDONE[kind]
+        before = cls.with_undone.filter(
+            kind=undone, author=models.OuterRef("author"), revision=models.OuterRef("revision")
+        )
+        return cls.with_undone.filter(models.Q(kind=undone) | (models.Q(kind=kind) & ~models.Exists(before)))
 
 
 class Ranking(Judgment):

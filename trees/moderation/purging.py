@@ -23,7 +23,7 @@ def trees_of(person_id: UUID, *, limit: int | None = None) -> list[UUID]:
     """Return the trees with anything left of this user, which a purge still has to visit. One statement."""
     sources = (
         Message.objects.filter(author=person_id, deleted=False).order_by().values_list("tree_id"),
-        Review.by_author.filter(author=person_id).values_list("message__tree_id"),
+        Review.with_undone.filter(author=person_id).values_list("message__tree_id"),
         Ranking.objects.filter(author=person_id).values_list("parent__tree_id"),
         Reaction.objects.filter(author=person_id).values_list("message__tree_id"),
         Skip.objects.filter(author=person_id).values_list("message__tree_id"),
@@ -108,7 +108,7 @@ def _difference(before: Fields, after: Fields) -> dict[str, dict[str, list[Any]]
 def _set_judgments_aside(locked: LockedTree, purge: Purge) -> dict[str, int]:
     """Set judgments aside and return their counts; decisions and ranks are made again without them."""
     person, tree = purge.person_id, locked.tree
-    reviews = list(Review.by_author.filter(author=person, message__tree=tree))
+    reviews = list(Review.with_undone.filter(author=person, message__tree=tree))
     rankings = list(Ranking.objects.filter(author=person, parent__tree=tree))
     reactions = list(Reaction.objects.filter(author=person, message__tree=tree))
     for model, rows in ((Review, reviews), (Ranking, rankings), (Reaction, reactions)):

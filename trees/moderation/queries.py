@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Case, Count, Exists, F, Lookup, Min, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Left
+from django.utils import timezone
 
 from oasst.accounts.models import User
 from trees.lifecycle.reply_ranks import sort_siblings
@@ -71,6 +72,23 @@ def queues() -> Queues:
         trees=states,
         halted=halted,
     )
+
+
+@dataclass(frozen=True)
+class OpenWork:
+    """The openings of one kind of work in one language."""
+
+    lang: str
+    work: str
+    number: int
+    held: int  # somebody works on them
+
+
+def open_work() -> list[OpenWork]:
+    """Count the openings by language and kind of work. One statement."""
+    held = Count("pk", filter=Q(held_until__gt=timezone.now()))
+    rows = Opening.objects.order_by("lang", "work").values_list("lang", "work").annotate(n=Count("pk"), held=held)
+    return [OpenWork(*row) for row in rows]
 
 
 def waiting_proposals() -> QuerySet[Proposal]:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from oasst.accounts.authentication.known_devices import known_device
+from oasst.accounts.site_settings.reading import current
 from oasst.core import proof_of_work
 from oasst.core.errors import Busy
 from oasst.core.http.requests import client_address
@@ -30,15 +31,20 @@ class Demand:
     seconds: int
 
 
+def _mode() -> str:
+    """Return `off`, `auto` or `always`: what the deployment chose, unless an administrator switched it off."""
+    return str(settings.SIGN_IN_PROOF) if current().sign_in_proof else "off"
+
+
 def has_proof(request: HttpRequest, email: str) -> bool:
     """Return True if a code may be mailed: it is free, or proved, or the owner of the address signed in here before."""
-    if settings.SIGN_IN_PROOF == "off" or known_device(request, email):
+    if _mode() == "off" or known_device(request, email):
         return True
     if proof_of_work.is_solved(PURPOSE, request.POST.get(SOLUTION, "")):
         return True
-    if proof_of_work.use_ticket(PURPOSE, request.POST.get(TICKET, "")):
+    if proof_of_work.use_ticket(PURPOSE, request.POST.get(TICKET, ""), client_address(request)):
         return True
-    if settings.SIGN_IN_PROOF == "always":
+    if _mode() == "always":
         return False
     try:
         count_use(SIGN_IN_CODES_WITHOUT_PROOF, client_address(request))
@@ -49,9 +55,9 @@ def has_proof(request: HttpRequest, email: str) -> bool:
 
 def next_demand(request: HttpRequest) -> Demand | None:
     """Return what the form needs if the next code from this address is not free. Counts nothing."""
-    if settings.SIGN_IN_PROOF == "off" or not settings.SENDS_MAIL:
+    if _mode() == "off" or not settings.SENDS_MAIL:
         return None
-    if settings.SIGN_IN_PROOF == "auto":
+    if _mode() == "auto":
         try:
             refuse_if_used_up(SIGN_IN_CODES_WITHOUT_PROOF, client_address(request))
         except Busy:
@@ -63,8 +69,8 @@ def next_demand(request: HttpRequest) -> Demand | None:
 
 def demand(request: HttpRequest) -> Demand:
     """Return what the form needs. A ticket that was sent and is not used up stays, so that its wait goes on."""
-    ticket = request.POST.get(TICKET, "")
-    seconds = proof_of_work.seconds_to_wait(PURPOSE, ticket)
+    ticket, address = request.POST.get(TICKET, ""), client_address(request)
+    seconds = proof_of_work.seconds_to_wait(PURPOSE, ticket, address)
     if seconds is None:
-        ticket, seconds = proof_of_work.waiting_ticket(PURPOSE), proof_of_work.WAIT
+        ticket, seconds = proof_of_work.waiting_ticket(PURPOSE, address), proof_of_work.WAIT
     return Demand(proof_of_work.new_challenge(PURPOSE), ticket, seconds)

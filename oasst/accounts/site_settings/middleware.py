@@ -5,6 +5,7 @@ go on. It costs no statement (`reading.current`).
 """
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -44,6 +45,15 @@ class SiteModes(MiddlewareMixin):
         if error := _switched_off(request, site):
             return error_views.error_response(request, error, keep_form=True)
         return None
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Answer unknown addresses during maintenance with 503 too: a 404 would make search engines drop the page."""
+        if response.status_code != HTTPStatus.NOT_FOUND or request.resolver_match is not None:
+            return response
+        site = current()
+        if not site.maintenance or request.path_info.startswith(_ALWAYS) or _may_enter(request):
+            return response
+        return error_views.error_response(request, maintenance_error(site), keep_form=True)
 
 
 def maintenance_error(site: CurrentSettings) -> Busy:

@@ -43,6 +43,8 @@ class CurrentSettings:
     sign_up: bool = True
     email_codes: bool = True
     chat: bool = True
+    chat_drafts: bool = True
+    sign_in_proof: bool = True
 
     @property
     def takes_new_people(self) -> bool:

@@ -17,6 +17,8 @@ TOPIC_SIZE = 2_000
 DEEP = 2_000
 """Pages after the first; a cursor there is as good as one that somebody got by turning them."""
 Query = dict[str, Any]
+Searches = list[tuple[str, Query]]
+"""Names and queries."""
 
 
 def searches(topic: Topic, deep: str) -> Iterator[tuple[str, Query]]:
@@ -35,8 +37,8 @@ def searches(topic: Topic, deep: str) -> Iterator[tuple[str, Query]]:
     yield "two words, seldom together", {"q": f"{frequent} {usual}", "lang": "en"}
     yield "a word that no text has", {"q": "quagmire", "lang": "en"}
     yield "a word among prompts", {"q": "bread", "lang": "en", "kind": "prompt"}
-    yield "answers of a week", {"kind": "answer", **_week()}
-    yield "words of a week", {"q": "bread", "lang": "en", **_week()}
+    yield "answers of a week", {"kind": "answer", **week()}
+    yield "words of a week", {"q": "bread", "lang": "en", **week()}
     yield "Chinese, frequent", {"q": "面包", "lang": "zh"}
     yield "Chinese, rare", {"q": word("zh", VOCABULARY - 2), "lang": "zh"}
     yield "Chinese, one character", {"q": "面", "lang": "zh"}
@@ -58,7 +60,8 @@ def searches_of_people() -> Iterator[tuple[str, Query]]:
     yield "a word in review", {"state": "in_review", "q": "bread", "lang": "en"}
 
 
-def _week() -> Query:
+def week() -> Query:
+    """Return the filter of seven days in the middle of all messages."""
     middle = Message.objects.order_by("created_at")[Message.objects.count() // 2].created_at.date()
     return {"since": middle, "until": middle + timedelta(days=6)}
 
@@ -66,13 +69,16 @@ def _week() -> Query:
 def measure(times: int) -> Timings:
     """Ask for each search as a visitor and, where it needs an account, as the person with the most messages."""
     topic, deep = _topic(), _deep_cursor()
+    for_all = list(searches(topic, deep))
+    return measure_searches(for_all, [*for_all, *searches_of_people()], times)
+
+
+def measure_searches(of_visitor: Searches, of_person: Searches, times: int) -> Timings:
+    """Ask for the first as a visitor, and for the others as the person with the most messages, each once unmeasured."""
     visitor, person = Client(headers={"host": "localhost"}), Client(headers={"host": "localhost"})
     person.force_login(_busiest_person(), backend="django.contrib.auth.backends.ModelBackend")
     timings = Timings()
-    for client, prefix, queries in (
-        (visitor, "", list(searches(topic, deep))),
-        (person, "signed in: ", [*searches(topic, deep), *searches_of_people()]),
-    ):
+    for client, prefix, queries in ((visitor, "", of_visitor), (person, "signed in: ", of_person)):
         for name, query in queries:
             _get(client, query)
             for _ in range(times):

@@ -16,6 +16,8 @@ from django.utils.safestring import SafeString
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from leaderboard import own_statistics
+from leaderboard.queries import own_counts
 from oasst.accounts.administrator_bans import needs_confirmation, open_proposals
 from oasst.accounts.api_clients import create_api_key, expire_api_key
 from oasst.accounts.authentication.reauthentication import requires_proof
@@ -25,6 +27,7 @@ from oasst.accounts.roles import has_higher_rank
 from oasst.core.http.message_storage import SECRET_TAG
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_person
+from oasst.site.admin.account_changes import change_view
 from oasst.site.admin.purges import get_purges, purge_view
 from trees.contributing import reviewers
 from trees.models import Purge, ReviewerRecord
@@ -60,7 +63,8 @@ class UserAdmin(ReadOnlyAdmin):
     destructive = ("ban",)
     fields = (
         *("name", "email", ("rank", "standing"), ("ban_reason", "banned_at"), ("created_at", "last_activity_at")),
-        *(("contribution_languages", "interface_language", "time_zone"), "terms_version", "notes", "id"),
+        *(("contribution_languages", "interface_language", "time_zone"), "show_on_leaderboard"),
+        *("terms_version", "notes", "id"),
     )
     readonly_fields = ("name", "rank", "standing")
     change_form_outer_after_template = "accounts/admin/person.html"
@@ -77,11 +81,18 @@ class UserAdmin(ReadOnlyAdmin):
             "purges": purges,
             "may_purge": not any(purge.stage in Purge.ACTIVE_STAGES for purge, _, _ in purges),
             "purge_url": reverse("admin:accounts_user_purge", args=[obj.pk]),
+            "edit_url": reverse("admin:accounts_user_edit", args=[obj.pk]) if obj.is_active else "",
+            "statistics": own_statistics.table_of(obj, own_counts(obj)),
         }
 
     def get_urls(self) -> list[URLPattern]:
         purge = self.admin_site.admin_view(partial(purge_view, person_admin=self))
-        return [path("<uuid:person_id>/purge/", purge, name="accounts_user_purge"), *super().get_urls()]
+        change = self.admin_site.admin_view(partial(change_view, person_admin=self))
+        return [
+            path("<uuid:person_id>/purge/", purge, name="accounts_user_purge"),
+            path("<uuid:person_id>/edit/", change, name="accounts_user_edit"),
+            *super().get_urls(),
+        ]
 
     def offered_actions(self, request: Any, obj: User) -> list[tuple[str, str]]:
         if obj.pk == request.user.pk:  # users cannot ban themselves

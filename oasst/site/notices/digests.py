@@ -5,7 +5,8 @@ the two loses the mail, and the notices stand on the page all the same. A mail s
 nothing, since the connection is opened before anything is claimed.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -14,40 +15,63 @@ from celery import shared_task
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone, translation
 
 from oasst.accounts.models import User
 from oasst.accounts.time_zones import user_zone
-from oasst.core.after_commit import enqueue_once
+from oasst.core.after_commit import enqueue_each_once
 from oasst.site.models import Notice, NoticeAccount
 from oasst.site.notices import queries
+from oasst.site.notices.mornings import PAUSES, is_morning, next_digest_at
 from oasst.site.notices.stop_links import stop_link
-from oasst.site.notices.wording import Entry
+from oasst.site.notices.wording import Entry, language_of
 
 Digest = NoticeAccount.Digest
-MORNING = range(7, 11)  # hours of the person's day
-# A little less than a day and a week: the clock looks once an hour.
-PAUSES = {Digest.DAILY: timedelta(hours=20), Digest.WEEKLY: timedelta(days=6, hours=20)}
-MOST = 50  # entries of one mail
+MAX_ENTRIES = 50  # entries of one mail
 PEOPLE_AT_ONCE = 500
 
 
 def begin_digests(now: datetime | None = None) -> int:
-    """Enqueue a mail for everybody whose digest is due; return how many. Running twice enqueues once."""
+    """Enqueue a mail for everybody whose digest is due; return how many. Running twice enqueues once.
+
+    Costs by the mails that are due, not by people: one statement, and two or three for each `PEOPLE_AT_ONCE`.
+    """
     if not settings.SENDS_MAIL:
         return 0
     now, begun = now or timezone.now(), 0
-    unmailed = Notice.objects.filter(person=OuterRef("pk"), read_at=None, mailed_at=None)
-    people = _reachable().filter(Exists(unmailed)).order_by("pk")
-    for person in people.iterator(chunk_size=PEOPLE_AT_ONCE):
-        if now.astimezone(user_zone(person)).hour in MORNING and _is_due(queries.account_of(person.pk), now):
-            with transaction.atomic():
-                enqueue_once(mail_digest, str(person.pk))
-            begun += 1
+    accounts = _due_accounts(now).iterator(chunk_size=PEOPLE_AT_ONCE)
+    while batch := list(islice(accounts, PEOPLE_AT_ONCE)):
+        begun += _begin(batch, now)
     return begun
+
+
+def _due_accounts(now: datetime) -> QuerySet[Any]:
+    """Return the accounts whose mail is due, with their people and `reachable`."""
+    due = NoticeAccount.objects.filter(digest_due_at__lte=now).select_related("person")
+    due = due.annotate(reachable=Exists(_reachable().filter(pk=OuterRef("person"))))
+    return due.order_by("digest_due_at", "person")
+
+
+def _begin(accounts: list[Any], now: datetime) -> int:
+    """Enqueue mails for those for whom it is morning, and set another time for the others; return how many mails."""
+    ready, later = [], []
+    for account in accounts:
+        zone = user_zone(account.person)
+        if account.reachable and is_morning(now, zone):
+            ready.append([str(account.person_id)])
+        else:  # they moved, no worker ran in the morning, or there is no address
+            account.digest_due_at = next_digest_at(account, zone, now) if account.reachable else None
+            later.append(account)
+    with transaction.atomic(durable=True):
+        if later:
+            # In the order in which `storing.store` locks them.
+            rows = NoticeAccount.objects.select_for_update(no_key=True).filter(pk__in=[one.pk for one in later])
+            list(rows.order_by("person").values_list("pk"))
+            NoticeAccount.objects.bulk_update(later, ["digest_due_at"])
+        return enqueue_each_once(mail_digest, ready)
 
 
 @shared_task
@@ -76,18 +100,20 @@ def _claim(person_id: UUID, now: datetime) -> tuple[EmailMultiAlternatives, int]
         account = NoticeAccount.objects.select_for_update(no_key=True).get(person=person_id)
         person = _reachable().filter(pk=person_id).first()
         if person is None or not _is_due(account, now):
+            account.digest_due_at = next_digest_at(account, user_zone(person), now) if person else None
+            account.save(update_fields=["digest_due_at"])
             return None
         unmailed = Notice.objects.filter(person=person_id, read_at=None, mailed_at=None)
         pks = list(unmailed.values_list("pk", flat=True))
-        with timezone.override(user_zone(person)), translation.override(_language_of(person)):
+        with timezone.override(user_zone(person)), translation.override(language_of(person)):
             entries = queries.unmailed_entries(queries.valid_notices(person_id).filter(pk__in=pks))
             mail = _mail(person, account, entries) if entries else None
         Notice.objects.filter(pk__in=pks).update(mailed_at=now)
-        if mail is None:
-            return None
-        account.digest_at = now
-        account.save(update_fields=["digest_at"])
-        return mail, len(pks)
+        account.digest_due_at = None  # until there is something to tell again
+        if mail is not None:
+            account.digest_at = now
+        account.save(update_fields=["digest_at", "digest_due_at"])
+        return (mail, len(pks)) if mail else None
 
 
 def _reachable() -> Any:
@@ -106,8 +132,8 @@ def _is_due(account: NoticeAccount, now: datetime) -> bool:
 def _mail(person: User, account: NoticeAccount, entries: list[Entry]) -> EmailMultiAlternatives:
     link = stop_link(person.pk)
     context = {
-        "entries": entries[:MOST],
-        "more": max(0, len(entries) - MOST),
+        "entries": entries[:MAX_ENTRIES],
+        "more": max(0, len(entries) - MAX_ENTRIES),
         "is_first": account.digest_at is None,
         "digest": account.digest,
         "page_url": settings.PUBLIC_URL + reverse("notices"),
@@ -127,8 +153,3 @@ def _mail(person: User, account: NoticeAccount, entries: list[Entry]) -> EmailMu
 
 
 _PARTS = ("subject", "message")
-
-
-def _language_of(person: User) -> str:
-    codes = {code for code, _ in settings.LANGUAGES}
-    return person.interface_language if person.interface_language in codes else settings.LANGUAGE_CODE

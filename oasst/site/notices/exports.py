@@ -10,8 +10,8 @@ from django.db import transaction
 
 from oasst.accounts.models import User
 from oasst.core.jobs import NightJob
-from oasst.site.models import Notice, NoticeAccount
-from oasst.site.notices import bell
+from oasst.site.models import Notice
+from oasst.site.notices.storing import store
 from trees.interchange.format import Node
 from trees.interchange.snapshots.frozen import read_record
 from trees.interchange.snapshots.salt import known_pseudonyms, salt_digest
@@ -49,11 +49,9 @@ def tell_of_snapshot(happening_id: int) -> int:
 
 
 def _tell(event: Happening, snapshot: Snapshot, counts: dict[Any, int]) -> int:
-    muting = NoticeAccount.objects.filter(person__in=counts, muted__contains=[Notice.Kind.EXPORTED])
-    known = Notice.objects.filter(happening=event, person__in=counts)
     with transaction.atomic(durable=True):
-        without = {*muting.values_list("person", flat=True), *known.values_list("person", flat=True)}
-        notices = [
+        known = set(Notice.objects.filter(happening=event, person__in=counts).values_list("person", flat=True))
+        told = store(
             Notice(
                 person_id=person_id,
                 kind=Notice.Kind.EXPORTED,
@@ -61,11 +59,9 @@ def _tell(event: Happening, snapshot: Snapshot, counts: dict[Any, int]) -> int:
                 data={"snapshot": snapshot.name, "texts": number},
             )
             for person_id, number in counts.items()
-            if person_id not in without
-        ]
-        Notice.objects.bulk_create(notices, ignore_conflicts=True)
-        bell.forget(notice.person_id for notice in notices)
-    return len(notices)
+            if person_id not in known
+        )
+    return len(told)
 
 
 def _count_texts(snapshot: Snapshot) -> Counter[str]:

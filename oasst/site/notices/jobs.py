@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 
 from oasst.core.jobs import timed_rounds
-from oasst.site.notices import choices, digests, levels, writing
+from oasst.site.notices import choices, digests, keeping, levels, writing
 
 
 @shared_task
@@ -28,6 +28,14 @@ def tell_levels() -> None:
 def begin_digests() -> int:
     """Enqueue the mails that are due."""
     return digests.begin_digests()
+
+
+@shared_task
+def forget_old_notices() -> None:
+    """Delete notices that are older than a year."""
+    for _ in timed_rounds():
+        if keeping.delete_old() < keeping.BATCH:
+            break
 
 
 @shared_task

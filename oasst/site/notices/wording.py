@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
+from oasst.accounts.models import User
 from oasst.site.models import Notice
 from trees.models import Message, Report, Withdrawal
+from trees.refusals import reasons_for
 
 Kind = Notice.Kind
 
@@ -26,18 +29,11 @@ KIND_NAMES: dict[str, Promise] = {
 }
 """The kinds as the settings name them."""
 
-REASONS: dict[str, Promise] = {
-    "spam": gettext_lazy("it does not belong in the data set"),
-    "fails_task": gettext_lazy("it misses the point"),
-    "lang_mismatch": gettext_lazy("it is written in another language"),
-    "pii": gettext_lazy("it contains personal data"),
-    "not_appropriate": gettext_lazy("it is not appropriate"),
-    "hate_speech": gettext_lazy("it contains hate speech"),
-    "sexual_content": gettext_lazy("it contains sexual content"),
-    "moral_judgement": gettext_lazy("it moralizes"),
-    "political_content": gettext_lazy("it takes a political side"),
-}
-"""What reviewers say with each label (`trees.labels`), as a reason for the author."""
+
+def language_of(person: User) -> str:
+    """Return the language of mails and messages to this person, which is not that of a request."""
+    codes = {code for code, _ in settings.LANGUAGES}
+    return person.interface_language if person.interface_language in codes else settings.LANGUAGE_CODE
 
 
 @dataclass(frozen=True)
@@ -52,13 +48,15 @@ class Entry:
     url: str
     at: datetime
     unread: bool
+    lang: str = ""  # of the excerpt
 
 
 def entry_of(notice: Notice, *, excerpt: str = "", number: int = 1, unread: bool) -> Entry:
     """Return the entry of a notice, which stands for `number` notices that say the same."""
     tone, icon = _LOOKS[notice.kind]
     text = _SENTENCES[notice.kind](notice, number)
-    return Entry(notice.kind, tone, icon, text, excerpt, _url(notice), notice.created_at, unread)
+    lang = notice.message.lang if excerpt and notice.message else ""
+    return Entry(notice.kind, tone, icon, text, excerpt, _url(notice), notice.created_at, unread, lang)
 
 
 _LOOKS: dict[str, tuple[str, str]] = {
@@ -85,10 +83,10 @@ def _accepted(notice: Notice, number: int) -> str:
 def _rejected(notice: Notice, number: int) -> str:
     is_prompt = _is_prompt(notice.message)
     outcome = gettext("Your prompt was not accepted.") if is_prompt else gettext("Your reply was not accepted.")
-    reasons = [str(REASONS[label]) for label in notice.data.get("labels", ()) if label in REASONS]
+    reasons = reasons_for(notice.data.get("labels", ()))
     if not reasons:
         return outcome
-    said = gettext("Reviewers said: %(reasons)s.") % {"reasons": "; ".join(reasons)}
+    said = gettext("Reviewers said: %(reasons)s.") % {"reasons": reasons}
     return f"{outcome} {said}"
 
 

@@ -12,17 +12,15 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
-from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.locks import advisory_lock
-from oasst.site.models import Notice, NoticeAccount
-from oasst.site.notices import bell
+from oasst.site.models import Notice
 from oasst.site.notices.exports import tell_of_snapshot
+from oasst.site.notices.storing import store
 from trees.access import PUBLIC
-from trees.labels import LABELS
-from trees.lifecycle.consensus import is_rejecting
 from trees.lifecycle.states import State
 from trees.models import Happening, Message, Report, Review, Withdrawal
+from trees.refusals import labels_that_refused
 
 BATCH = 200  # events
 Kind, Event = Notice.Kind, Happening.Kind
@@ -35,25 +33,12 @@ def read_outbox(*, limit: int = BATCH) -> int:
         rows = Happening.objects.filter(noticed=False).select_related("message")
         events = list(rows.defer("message__text", "message__search", "message__imported").order_by("pk")[:limit])
         if events:
-            _store(_notices(events))
+            store(_notices(events))
             for event in events:
                 if event.kind == Event.SNAPSHOT_PUBLISHED:
                     enqueue(tell_of_snapshot, event.pk)
             Happening.objects.filter(pk__in=[event.pk for event in events]).update(noticed=True)
     return len(events)
-
-
-def _store(notices: Iterable[Notice]) -> None:
-    """Write these notices but those about own acts, those that their person muted, and those of closed accounts."""
-    wanted = [one for one in notices if one.happening is None or one.happening.actor_id != one.person_id]
-    people = {one.person_id for one in wanted}
-    if not people:
-        return
-    present = set(User.objects.filter(pk__in=people, is_active=True, deleted_at=None).values_list("pk", flat=True))
-    muted = dict(NoticeAccount.objects.filter(person__in=present).values_list("person", "muted"))
-    kept = [one for one in wanted if one.person_id in present and one.kind not in muted.get(one.person_id, ())]
-    Notice.objects.bulk_create(kept, ignore_conflicts=True)
-    bell.forget(one.person_id for one in kept)
 
 
 def _notices(events: list[Happening]) -> Iterator[Notice]:
@@ -91,17 +76,14 @@ def _about_accepted(events: list[Happening]) -> Iterator[Notice]:
 
 
 def _about_rejected(events: list[Happening]) -> Iterator[Notice]:
-    reasons: dict[UUID, set[str]] = defaultdict(set)
+    given: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
     messages = [event.message_id for event in events]
     reviews = Review.objects.filter(message__in=messages, revision=F("message__revision"), kind=Review.Kind.REVIEW)
     for message_id, labels in reviews.values_list("message", "labels") if messages else ():
-        if is_rejecting(labels):
-            reasons[message_id] |= {name for name, value in labels.items() if (value or 0) >= 0.5}
+        given[message_id].append(labels)
     for event in events:
         if event.message is not None and event.message.author_id is not None:
-            said = reasons[event.message.pk]
-            # Neither who said it nor how many: only what, in the order in which it is asked.
-            labels = [name for name, label in LABELS.items() if name in said and label.widget != "likert"]
+            labels = labels_that_refused(given[event.message.pk])
             yield _notice(event, event.message.author_id, Kind.REJECTED, event.message.pk, labels=labels)
 
 

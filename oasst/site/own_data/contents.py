@@ -62,7 +62,8 @@ def _kind_as_shown(kind: str) -> str:
 
 PROFILE = (
     *("id", "display_name", "email", "role", "created_at", "time_zone", "interface_language"),
-    *("contribution_languages", "work_language", "show_on_leaderboard", "terms_version"),
+    *("contribution_languages", "work_language", "show_on_leaderboard", "daily_goal", "single_keys_off"),
+    "terms_version",
     *("enabled", "ban_reason", "banned_at", "streak_started_at", "streak_days", "last_activity_at"),
 )
 """Columns of the person's own row in profile.json."""
@@ -153,7 +154,7 @@ PARTS = (
     Part(
         "reviews",
         _("your reviews and labels"),
-        lambda user: Review.everything.filter(author=user),
+        lambda user: Review.everything.filter(author=user).exclude(kind__in=Review.UNDONE.values()),
         ("id", "kind", "mode", "message_id", "labels", "created_at"),
         replaced={"kind": _kind_as_shown},
     ),
@@ -278,6 +279,7 @@ ELSEWHERE = {
             *("accounts.Ban.actor", "accounts.Ban.lifted_by", "accounts.Appeal.decided_by", "admin.LogEntry.user"),
             *("accounts.BanProposal.user", "accounts.BanProposal.proposer", "accounts.BanProposal.decided_by"),
             *("trees.TreeTransition.actor", "trees.GoldMessage.actor", "trees.Report.handled_by"),
+            "trees.PracticeText.actor",
             *("trees.Deletion.actor", "trees.Deletion.undone_by", "trees.Proposal.decided_by"),
             *("trees.Withdrawal.decided_by", "trees.Purge.person", "trees.Purge.actor", "trees.Purge.undo_actor"),
             *("trees.NearDuplicate.decided_by", "trees.Snapshot.created_by", "inference.ChatReport.resolved_by"),
@@ -286,7 +288,10 @@ ELSEWHERE = {
         "what moderators and administrators do, which is about others too",
     ),
     **dict.fromkeys(
-        ("trees.Happening.actor", "trees.Happening.subject", "leaderboard.Place.person", "leaderboard.Moved.person"),
+        (
+            *("trees.Happening.actor", "trees.Happening.subject"),
+            *("leaderboard.Place.person", "leaderboard.Moved.person", "leaderboard.Risen.person"),
+        ),
         "made from the rows of the other parts",
     ),
     "accounts.SuspendedIdentity.user": "keyed hashes",

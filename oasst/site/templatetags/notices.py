@@ -18,3 +18,9 @@ def unread_notices(context: dict[str, Any]) -> int:
     if known is not None:
         return int(known)
     return bell.count_unread(user.pk) if isinstance(user, User) else 0  # also a lazy one of the request
+
+
+@register.filter
+def bell_number(unread: int) -> str:
+    """Return the number as the bell shows it: "99+" for many."""
+    return bell.shown(unread)

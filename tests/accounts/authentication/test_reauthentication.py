@@ -87,7 +87,7 @@ class TestWhichPagesAsk:
         paths = names_below(get_resolver().url_patterns)
         own = {name for name, path in paths.items() if path.startswith(("accounts/", "^accounts/", "me/"))}
         of_other_rooms = {"points", "own_statistics", "contributions", "reports", "review_change"}
-        of_other_rooms |= {"notices", "notices_read", "notices_settings"}
+        of_other_rooms |= {"daily_goal", "notices", "notices_read", "notices_settings"}
         assert own - PROTECTED_PAGES - OPEN - of_other_rooms == set()
         assert own >= PROTECTED_PAGES
 

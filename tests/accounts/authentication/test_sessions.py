@@ -46,7 +46,7 @@ class TestList:
         for words in ("Firefox on Linux", "Edge on Windows", "Safari on iPhone", "203.0.113.x", "2001:db8:1::"):
             assert words in page
         times = re.findall(
-            r"Sign out<span[^>]*> \w+ on \w+, \S+, signed in \w+\.? \d+, \d{4}, "
+            r"Sign out<span[^>]*> \w+ on \w+, \S+, \w+\.? \d+, \d{4}, "
             r"(?:\d{1,2}(?::\d\d)? [ap]\.m\.|noon|midnight)</span>",
             page,
         )
@@ -114,6 +114,13 @@ class TestEnding:
         assert "That browser is signed out." in here.post(f"/me/sessions/{edge}/end/", follow=True).text
         assert (is_in(here), is_in(lost), is_in(kept)) == (True, False, True)
         assert "signed out already" in here.post(f"/me/sessions/{edge}/end/", follow=True).text
+
+    def test_nothing_to_end(self, alice: User) -> None:
+        here = sign_in(alice)
+        page = here.get("/me/sessions/").text
+        assert "You are signed in nowhere else." in page and "end-others" not in page
+        sign_in(alice, EDGE)
+        assert "end-others" in here.get("/me/sessions/").text
 
     def test_nobody_ends_those_of_others(self, alice: User, eve: User) -> None:
         here, evil = sign_in(alice), sign_in(eve)

@@ -8,14 +8,19 @@ from uuid import uuid4
 import pytest
 from django.core import mail
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
+from inference.chats import asking
+from inference.models import ChatMessage, Turn
+from inference.policy import ChatPolicy
+from inference.turns.states import TurnState
 from oasst.accounts import registration
 from oasst.accounts.authentication import sign_in_links
 from oasst.accounts.models import User
 from oasst.accounts.site_settings import changing, reading
 from oasst.accounts.site_settings.sockets import OpenSiteOnly
-from oasst.core.errors import NotAllowed
+from oasst.core.errors import Conflict, NotAllowed
 from tests.factories import decide, new_prompt
 from tests.tasks.test_pages import signed_in
 from trees.models import Message
@@ -101,6 +106,16 @@ class TestMaintenance:
         with pytest.raises(NotAllowed, match="no new people"):
             registration.get_or_create_by_email("new@example.org")
 
+    def test_unknown_addresses(self, alice: User, mo: User) -> None:
+        """Nobody is told that something is not there while the site does not look."""
+        for path in ("/nothing/", "/messages/x/", "/api/v1/nothing", "/docs/nothing/"):
+            assert Client().get(path, follow=True).status_code == 503, path
+            assert signed_in(alice).get(path, follow=True).status_code == 503, path
+        assert signed_in(mo).get("/nothing/").status_code == 404
+        assert Client().get("/static/nothing.css").status_code == 404
+        set_site(maintenance=False)
+        assert Client().get("/nothing/").status_code == 404
+
     def test_sockets(self, alice: User, mo: User) -> None:
         passed: list[Any] = []
         sent: list[Any] = []
@@ -168,6 +183,34 @@ class TestSwitches:
         assert response.status_code == 403 and not mail.outbox
         page = Client().get("/accounts/login/").content.decode()
         assert "switched off" in page and 'data-testid="signin-email-button"' not in page
+
+    def test_proof_of_work(self, settings: Any) -> None:
+        settings.SENDS_MAIL, settings.SIGN_IN_PROOF, settings.RATE_LIMITS = True, "always", False
+        form = {"email": "ada@example.org"}
+        assert Client().post("/accounts/login/code/", form).status_code == 429 and not mail.outbox
+        assert "proof.js" in Client().get("/accounts/login/").content.decode()
+        set_site(sign_in_proof=False)
+        assert "proof.js" not in Client().get("/accounts/login/").content.decode()
+        assert Client().post("/accounts/login/code/", form).status_code == 302 and len(mail.outbox) == 1
+
+    def test_several_answers_to_a_question(self, alice: User, settings: Any) -> None:
+        settings.OASST_CHAT_MODEL = "tiny"
+        turn = asking.start_chat(user=alice, text="Why do tides come twice a day?", policy=ChatPolicy())
+        question = turn.message.parent_id
+        assert question is not None
+        client, again = signed_in(alice), reverse("chat_again", args=[question])
+        Turn.objects.filter(pk=turn.pk).update(state=TurnState.COMPLETE, ended_at=timezone.now())
+        ChatMessage.objects.filter(pk=turn.message_id).update(content="Because the moon pulls on both sides.")
+        page = reverse("chat", args=[turn.message.chat_id])
+        assert again in client.get(page).content.decode()
+        set_site(chat_drafts=False)
+        assert again not in client.get(page).content.decode()
+        assert "Each question is answered once" in client.post(again).content.decode()
+        with pytest.raises(Conflict, match="answered once"):
+            asking.answer_again(user=alice, message_id=question, policy=ChatPolicy())
+        Turn.objects.filter(pk=turn.pk).update(state=TurnState.FAILED)
+        assert client.post(again).status_code == 302, "a question without an answer may be asked again"
+        set_site(chat_drafts=True)
 
     def test_chat(self, alice: User, settings: Any) -> None:
         settings.OASST_CHAT_MODEL = "tiny"

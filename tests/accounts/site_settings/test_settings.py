@@ -138,7 +138,8 @@ class TestAdmin:
         client = signed_in(admin)
         form = client.get(ADD).content.decode()
         assert 'name="announcement"' in form and 'name="sign_up"' in form and "maxlength" not in form
-        answers = {"announcement": "We move on Sunday.", "sign_up": "on", "email_codes": "on", "chat": "on"}
+        switches = ("sign_up", "email_codes", "chat", "chat_drafts", "sign_in_proof")
+        answers = {"announcement": "We move on Sunday.", **dict.fromkeys(switches, "on")}
         response = client.post(ADD, {**answers, "reason": "the move"}, follow=True)
         page = response.content.decode()
         assert "Changed: announcement." in page and "the move" in page and "Ida" in page

@@ -1,33 +1,18 @@
 """A published snapshot tells each author once that it has texts of theirs."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 
 from oasst.accounts.models import User
 from oasst.core.models import WaitingJob
 from oasst.site.models import Notice
 from oasst.site.notices import exports
-from tests.factories import growing_tree, work_until_state
-from tests.site.notices.test_writing import POLICY, read_all, told
+from tests.site.notices.test_writing import read_all, told
 from trees.interchange.snapshots import publishing
-from trees.lifecycle.states import State
 from trees.models import Happening, Snapshot
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def published(alice: User, settings: Any, tmp_path: Path) -> Snapshot:
-    settings.SNAPSHOT_SALT = "a long secret that nobody can guess"
-    settings.SNAPSHOT_FOLDER = tmp_path / "snapshots"
-    settings.SNAPSHOT_BUCKET = None
-    work_until_state(growing_tree(alice, POLICY).pk, State.READY_FOR_EXPORT, POLICY)
-    call_command("snapshot_create", name="2026.1", verbosity=0)
-    publishing.publish("2026.1")
-    return Snapshot.objects.get()
 
 
 def test_each_author_once(alice: User, eve: User, published: Snapshot) -> None:

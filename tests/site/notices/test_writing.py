@@ -9,7 +9,9 @@ from django.core.cache import cache
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from leaderboard.models import Standing
+from leaderboard import hot, rebuild
+from leaderboard.levels import number_of
+from leaderboard.models import Moved, Risen, Standing
 from oasst.accounts.closing import close_account
 from oasst.accounts.models import User
 from oasst.core.models import WaitingJob
@@ -159,20 +161,69 @@ class TestOtherKinds:
         assert told(alice) == []
 
 
+def give_points(person: User, reviews: int) -> None:
+    """Let the person have as many points as this number of reviews gives, as the tallies store them."""
+    Standing.objects.update_or_create(frame="total", lang="", person=person, defaults={"labels_full": reviews})
+    hot.recompute_moved()
+
+
 class TestLevels:
-    def test_each_once_and_several_together(self, alice: User) -> None:
-        for points in (8, 30, 5, 30):
-            Standing.objects.update_or_create(frame="total", lang="", person=alice, defaults={"labels_full": points})
+    @pytest.mark.parametrize("in_order", [False, True])
+    def test_each_once_and_several_together(self, alice: User, in_order: bool) -> None:
+        for reviews_given in (8, 30, 5, 30):
+            give_points(alice, reviews_given)
+            if in_order:
+                hot.put_in_order()
             levels.tell_levels()
             levels.tell_levels()
         told_levels = list(Notice.objects.filter(person=alice).values_list("level", flat=True))
         assert told_levels == sorted(set(told_levels)) and len(told_levels) == 2
         assert told(alice)[-1] == f"You reached level {told_levels[-1]}."
+        assert not Risen.objects.exists()
 
     def test_whoever_had_a_level_before_is_told_of_the_next(self, alice: User) -> None:
         NoticeAccount.objects.create(person=alice, level=100)
-        Standing.objects.create(frame="total", lang="", person=alice, labels_full=500)
+        give_points(alice, 500)
         assert levels.tell_levels() == 0
+        assert not Notice.objects.exists()
+
+    def test_after_all_points_were_counted_anew(self, alice: User) -> None:
+        give_points(alice, 8)
+        Moved.objects.all().delete()
+        rebuild.note_all_as_risen()
+        assert levels.tell_levels() == 1
+        assert Notice.objects.filter(person=alice, kind=Kind.LEVEL_REACHED).count() == 1
+
+    def test_a_closed_account_hears_nothing(self, alice: User) -> None:
+        give_points(alice, 8)
+        hot.put_in_order()
+        User.objects.filter(pk=alice.pk).update(is_active=False)
+        levels.tell_levels()
+        assert not Notice.objects.exists()
+
+    def test_points_that_change_nothing_note_nobody(self, alice: User) -> None:
+        give_points(alice, 8)
+        hot.put_in_order()
+        Risen.objects.all().delete()
+        give_points(alice, 9)
+        hot.put_in_order()
+        assert not Risen.objects.exists()
+
+    def test_a_rise_while_it_is_read_is_told_too(self, alice: User) -> None:
+        """The reader has the row while the leaderboard counts more points: the next run tells the higher level."""
+        give_points(alice, 8)
+        hot.put_in_order()
+
+        def rise(*args: Any, **kwargs: Any) -> list[Any]:
+            give_points(alice, 30)
+            hot.put_in_order()
+            return []
+
+        with mock.patch.object(levels, "_rising", side_effect=rise):
+            levels.tell_levels()
+        levels.tell_levels()
+        highest = Notice.objects.filter(person=alice).order_by("-level").values_list("level", flat=True)[0]
+        assert highest == number_of(Standing.objects.get(frame="total", lang="", person=alice).points)
 
 
 class TestOnce:
@@ -188,7 +239,7 @@ class TestOnce:
             decide(new_prompt(alice))
         writing.read_outbox(limit=2)
         before = Notice.objects.count()
-        with mock.patch.object(bell, "forget", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        with mock.patch.object(bell, "changed", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
             writing.read_outbox()
         assert Notice.objects.count() == before
         read_all()

@@ -180,6 +180,21 @@ class TestLearning:
         assert (record.gold, record.gold_right, record.decided) == (2, 1, 0)
         assert ReviewerSkill.objects.get(person=bob, label="verdict").texts == 2
 
+    def test_the_first_answer_counts(self, boss: User, bob: User, carol: User) -> None:
+        """Not the one after taking it back, since its author may have looked the message up (decision 130)."""
+        good = new_prompt(boss)
+        decide(good)
+        mark(good, boss)
+        check(good, bob, rejects=True, kind=Review.Kind.GOLD_UNDONE), check(good, bob)
+        check(good, carol)
+        reviewers.learn()
+        records = {record.person_id: record for record in ReviewerRecord.objects.all()}
+        assert (records[bob.pk].good_kept, records[bob.pk].good_rejected) == (0, 1)
+        assert (records[carol.pk].good_kept, records[carol.pk].good_rejected) == (1, 0)
+        (row,) = gold.with_answers(GoldMessage.objects.all())
+        assert (row.answers, row.right) == (2, 1)
+        assert list(Review.by_author.filter(author=bob).values_list("kind", flat=True)) == ["gold"]
+
     def test_repeats(self, prompt: Message, bob: User) -> None:
         others = [new_prompt(author) for author in new_people(2)]
         for one in others:

@@ -223,7 +223,7 @@ class TestWhoSeesIt:
         client.force_login(generous)
         page = client.get(reverse("points")).text
         assert "“Overall quality” in English" in page
-        assert "30 of 40</span> texts; you usually answer higher" in page
+        assert "30 of 40</span> texts. You usually answer higher" in page
         assert "Humor" not in page, "nothing is said of too few texts"
 
     def test_nobody_else(self, client: Client, generous: User, eve: User) -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -12,6 +13,7 @@ from django.urls import reverse
 from oasst.accounts.models import User
 from tests.factories import growing_tree, new_person, new_prompt, new_reply
 from tests.trees.exploring.finished import finished
+from trees.enrichment import search
 from trees.exploring import finding
 from trees.models import Message, MessageTree, PromptTopic, Topic
 
@@ -70,6 +72,17 @@ class TestVisitors:
         assert found(Client()) == []
         MessageTree.objects.filter(pk=prompt.pk).update(license="CC-BY-4.0")
         assert found(Client()) == ["An imported question?"]
+
+    def test_a_wrong_address_says_what_to_do(self, alice: User) -> None:
+        answer = Client().get(reverse("explore"), {"kind": "odd"})
+        assert answer.status_code == 400 and "This search is not possible" in answer.text
+        assert 'value="odd"' not in answer.text, "the next search would fail too"
+
+    def test_the_number_of_results_is_told(self, alice: User) -> None:
+        for number in range(2):
+            finished(alice, f"A finished question {number}?")
+        assert "2 conversations" in Client().get(reverse("explore")).text
+        assert "1 message<" in Client().get(reverse("explore"), {"q": "question 1"}).text
 
     def test_filters_that_need_an_account_are_ignored(self, alice: User) -> None:
         new_prompt(alice, "Is this one in review?")
@@ -205,6 +218,42 @@ class TestWords:
         response = Client().get(EXPLORE, {"q": "bread"})
         assert response.status_code == 503
         assert "This search takes too long." in response.content.decode()
+
+    def test_also_a_search_by_meaning(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        def sleep(*_: object) -> list[UUID]:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(60)")
+            return []
+
+        finished(alice, "Bread?")
+        monkeypatch.setattr(finding, "can_compare_meaning", lambda lang: True)
+        monkeypatch.setattr(search, "SECONDS", 0.2)
+        monkeypatch.setattr(search, "_by_words", sleep)
+        response = Client().get(EXPLORE, {"q": "bread", "lang": "en", "how": "meaning"})
+        assert response.status_code == 503
+        assert "This search takes too long." in response.content.decode()
+
+
+class TestLimits:
+    @pytest.fixture(autouse=True)
+    def _one_an_hour(self, settings: Any) -> None:
+        settings.RATE_LIMITS = True
+        settings.LIMITS = {"explore": "1 per hour", "explore_address": "1 per hour"}
+
+    def test_visitors_by_their_address(self) -> None:
+        here, there = Client(REMOTE_ADDR="192.0.2.81"), Client(REMOTE_ADDR="192.0.2.82")
+        assert [here.get(EXPLORE).status_code for _ in range(2)] == [200, 429]
+        refused = Client(REMOTE_ADDR="192.0.2.81").get(EXPLORE, {"q": "bread", "how": "meaning"})
+        assert refused.status_code == 429 and int(refused["Retry-After"]) > 0
+        assert "Sign in, and only your own searches count." in refused.content.decode()
+        assert there.get(EXPLORE).status_code == 200
+
+    def test_members_by_their_account(self, alice: User, bob: User) -> None:
+        """Wherever they are; and others at the same address are not affected."""
+        first, second = signed_in(alice), signed_in(alice)
+        assert first.get(EXPLORE).status_code == 200
+        assert second.get(EXPLORE, {"q": "bread"}, REMOTE_ADDR="192.0.2.83").status_code == 429
+        assert signed_in(bob).get(EXPLORE).status_code == 200
 
 
 class TestPages:

@@ -1,8 +1,8 @@
 """Conversations that ship with the project, made up by its makers, with the verdicts that they expect.
 
-They stand in where a site has no finished conversations yet, and among the real ones in practice reviews, where they
-show what accepted messages never do: junk, and answers that are wrong. One JSON file for each language; a new language
-needs only a file.
+They stand in where a site has no finished conversations yet, and among the real ones in practice, where they show what
+accepted messages never do: junk, and answers that are wrong. One JSON file for each language; a new language needs only
+a file.
 """
 
 import json
@@ -39,12 +39,30 @@ class Example:
     """From the prompt on; user and assistant take turns."""
     outcomes: dict[str, Outcome]
     why: str
+    for_writers: str = ""
+    """Why it is accepted or not, for somebody who only has to say that; empty if they are not asked."""
 
     @property
     def work(self) -> Work:
         if len(self.turns) == 1:
             return Work.LABEL_INITIAL_PROMPT
         return Work.LABEL_PROMPTER_REPLY if len(self.turns) % 2 else Work.LABEL_ASSISTANT_REPLY
+
+
+@dataclass(frozen=True)
+class RankingExample:
+    """A conversation with several replies to its last message."""
+
+    name: str
+    lang: str
+    turns: tuple[str, ...]
+    replies: tuple[str, ...]
+    """Best first."""
+    why: str
+
+    @property
+    def work(self) -> Work:
+        return Work.RANK_ASSISTANT_REPLIES if len(self.turns) % 2 else Work.RANK_PROMPTER_REPLIES
 
 
 def role_at(depth: int) -> Role:
@@ -64,14 +82,30 @@ def story(lang: str = "") -> tuple[str, ExampleMessage]:
 def practice_examples(lang: str = "") -> list[Example]:
     lang = _offered(lang)
     return [
-        Example(one["name"], lang, tuple(one["turns"]), _expected(one["labels"]), one["why"])
+        Example(
+            one["name"], lang, tuple(one["turns"]), _expected(one["labels"]), one["why"], one.get("for_writers", "")
+        )
         for one in _read(lang)["practice"]
+    ]
+
+
+def ranking_examples(lang: str = "") -> list[RankingExample]:
+    lang = _offered(lang)
+    return [
+        RankingExample(one["name"], lang, tuple(one["turns"]), tuple(one["replies"]), one["why"])
+        for one in _read(lang)["rankings"]
     ]
 
 
 def find_example(name: str) -> Example | None:
     """Return the example with this name, in any language. Names are unique."""
     found = (one for lang in languages() for one in practice_examples(lang) if one.name == name)
+    return next(found, None)
+
+
+def find_ranking_example(name: str) -> RankingExample | None:
+    """Return the ranking with this name, in any language. Names are unique, also among the other examples."""
+    found = (one for lang in languages() for one in ranking_examples(lang) if one.name == name)
     return next(found, None)
 
 

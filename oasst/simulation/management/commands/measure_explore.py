@@ -7,8 +7,8 @@ from django.core.management import call_command
 from django.db import connection
 
 from oasst.embedded.commands import ServiceCommand
-from oasst.simulation.measuring import exploring
-from trees.models import Message, MessageTree
+from oasst.simulation.measuring import exploring, meaning
+from trees.models import Message, MessageEmbedding, MessageTree
 
 
 class Command(ServiceCommand):
@@ -17,6 +17,9 @@ class Command(ServiceCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--trees", type=int, default=115_000, help="made first if there are none (%(default)s)")
         parser.add_argument("--times", type=int, default=30, help="of each search (%(default)s)")
+        parser.add_argument(
+            "--meaning", type=int, default=0, help="search by meaning among so many English messages, not by words"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not MessageTree.objects.exists():
@@ -24,4 +27,9 @@ class Command(ServiceCommand):
         self.stdout.write(f"{MessageTree.objects.count()} trees, {Message.objects.count()} messages")
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE trees_message, trees_messagetree")
-        self.stdout.write("\n".join(exploring.measure(options["times"]).table()))
+        if options["meaning"]:
+            number = MessageEmbedding.objects.count() or meaning.fill(options["meaning"], seed=1)
+            self.stdout.write(f"{number} vectors")
+            self.stdout.write("\n".join(meaning.measure(options["times"]).table()))
+        else:
+            self.stdout.write("\n".join(exploring.measure(options["times"]).table()))

@@ -1,0 +1,112 @@
+"""The page of the admin where staff change the account of somebody else."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
+
+from oasst.accounts import account_changes
+from oasst.accounts.authentication.proof import is_recently_proved
+from oasst.accounts.authentication.reauthentication import redirect_to_proof
+from oasst.accounts.forms import add_domain_error
+from oasst.accounts.models import Role, User
+from oasst.accounts.roles import require_higher_rank
+from oasst.core.errors import DomainError
+from oasst.core.form_fields import LineField, TextField
+from oasst.core.locks import timeouts_as_busy
+from oasst.core.read_only_admin import ReadOnlyAdmin
+
+
+class AccountForm(forms.Form):
+    """What was not touched is not sent to the service, so nobody overwrites what another moderator has just changed."""
+
+    display_name = LineField(label=_("Display name"), widget=UnfoldAdminTextInputWidget, show_hidden_initial=True)
+    role = forms.ChoiceField(
+        label=_("Role"),
+        choices=Role.choices,
+        widget=UnfoldAdminSelectWidget,
+        show_hidden_initial=True,
+        help_text=_("Moderators enter this area. Administrators also decide about moderators, programs and settings."),
+    )
+    show_on_leaderboard = forms.BooleanField(
+        label=_("Shown on the leaderboard"), required=False, widget=UnfoldBooleanSwitchWidget, show_hidden_initial=True
+    )
+    notes = TextField(
+        label=_("Notes"),
+        required=False,
+        widget=UnfoldAdminTextareaWidget({"rows": 4, "data-limit": account_changes.NOTES_LIMIT}),
+        show_hidden_initial=True,
+        help_text=_("Seen by moderators only."),
+    )
+    reason = LineField(
+        label=_("Reason"),
+        widget=UnfoldAdminTextInputWidget,
+        limit=500,
+        help_text=_("Kept in the history of this account, for other moderators."),
+    )
+
+    def __init__(self, *args: Any, person: User, actor: User, **kwargs: Any) -> None:
+        kwargs["initial"] = {name: getattr(person, name) for name in account_changes.FIELDS}
+        super().__init__(*args, **kwargs)
+        if not actor.is_superuser:  # only administrators change roles
+            del self.fields["role"]
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in self.changed_data if name != "reason"}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def change_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> HttpResponse:
+    """Show the form, or store what was changed in it. A changed role needs a recent proof of who is there."""
+    person = User.objects.filter(pk=person_id).first()
+    if person is None:
+        raise Http404
+    require_higher_rank(request.user, person)
+    form = AccountForm(request.POST or None, person=person, actor=request.user)
+    back = reverse("admin:accounts_user_change", args=[person_id])
+    if request.method == "POST" and form.is_valid():
+        if "role" in form.changes and not is_recently_proved(request):
+            return redirect_to_proof(request)
+        if _store(request, person, form, person_admin):
+            return redirect(back)
+    context = {
+        **person_admin.admin_site.each_context(request),
+        "title": gettext("Change the account of %(name)s") % {"name": person},
+        "opts": person_admin.opts,
+        "form": form,
+        "back_url": back,
+    }
+    status = 422 if form.errors else 200
+    return render(request, "accounts/admin/change.html", context, status=status)
+
+
+def _store(request: Any, person: User, form: AccountForm, person_admin: ReadOnlyAdmin) -> bool:
+    """Return False after adding the refusal of the service to the form."""
+    reason = form.cleaned_data["reason"]
+    try:
+        with timeouts_as_busy():
+            changed = account_changes.change_account(person, actor=request.user, reason=reason, **form.changes)
+    except DomainError as error:
+        add_domain_error(form, error)
+        return False
+    if not changed:
+        person_admin.message_user(request, gettext("Nothing was different, so nothing was changed."), messages.INFO)
+        return True
+    labels = ", ".join(str(form.fields[name].label) for name in changed)
+    person_admin.log_change(request, person, f"changed {labels}: {reason}")
+    person_admin.message_user(request, gettext("Changed: %(names)s.") % {"names": labels}, messages.SUCCESS)
+    return True
