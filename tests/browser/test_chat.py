@@ -414,6 +414,7 @@ class TestKeys:
         settle(page)
         page.locator("[data-rewrite] summary").tap()
         again = page.get_by_label("Your message, differently")
+        expect(again).to_be_focused()  # with the caret at the end
         expect(again).to_have_attribute("enterkeyhint", "enter")
         again.press("Enter")
         again.press_sequentially("three")
