@@ -126,7 +126,7 @@ def test_notices(open_page: OpenPage, alice: User, device: Device) -> None:
         page.get_by_role("button", name="Mark all as read").click()
     page.reload()
     expect(page.locator("[data-unread]")).to_have_count(0)
-    page.get_by_text("What to tell me, and how").click()
+    page.get_by_role("link", name="What to tell me, and how").click()
     page.locator("#settings").get_by_role("checkbox").first.uncheck()
     page.locator("#settings").get_by_role("button", name="Save").click()
     check_page(page)
