@@ -48,7 +48,7 @@ JUDGED_FOR = {
 }
 """The kind of writing → how its texts are judged."""
 WRITTEN_AS = {judged: kind for kind, judged in JUDGED_FOR.items()}
-MOST_LANGUAGES = 2  # of a visitor, that are looked at
+MAX_LANGUAGES = 2  # of a visitor, that are looked at
 
 
 @dataclass(frozen=True)
@@ -255,4 +255,4 @@ def _languages(request: HttpRequest) -> list[str]:
     person = _person(request)
     own = person.contribution_languages if person else []
     found = own or accepted_languages(request.headers.get("Accept-Language", ""))
-    return [*found[:MOST_LANGUAGES], *([] if found else [settings.LANGUAGE_CODE])]
+    return [*found[:MAX_LANGUAGES], *([] if found else [settings.LANGUAGE_CODE])]

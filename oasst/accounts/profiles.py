@@ -28,8 +28,7 @@ def update_profile(
 ) -> None:
     """Set what a profile has; None leaves a value as it is. Raise Invalid, Busy."""
     languages = _clean_languages(contribution_languages)
-    if time_zone not in zoneinfo.available_timezones():
-        raise _no_zone()
+    _require_time_zone(time_zone)
     name = clean_name(display_name)
     count_use(PROFILE_CHANGES, user.pk)
     user.time_zone = time_zone
@@ -58,8 +57,7 @@ def choose_languages(user: User, tags: Iterable[str]) -> None:
 def introduce(user: User, *, languages: Iterable[str], time_zone: str) -> None:
     """Set what somebody new says of themselves. Raise Invalid as `choose_languages` and `choose_time_zone`, Busy."""
     chosen = _require_languages(languages)
-    if time_zone not in zoneinfo.available_timezones():
-        raise _no_zone()
+    _require_time_zone(time_zone)
     count_use(PROFILE_CHANGES, user.pk)
     user.contribution_languages = chosen
     user.time_zone = time_zone
@@ -92,8 +90,7 @@ def choose_daily_goal(user: User, number: int) -> None:
 
 def choose_time_zone(user: User, time_zone: str) -> None:
     """Set the user's time zone. Raise Invalid `time_zone`, Busy."""
-    if time_zone not in zoneinfo.available_timezones():
-        raise _no_zone()
+    _require_time_zone(time_zone)
     count_use(PROFILE_CHANGES, user.pk)
     user.time_zone = time_zone
     user.save(update_fields=["time_zone"])
@@ -114,8 +111,9 @@ def _require_languages(tags: Iterable[str]) -> list[str]:
     return languages
 
 
-def _no_zone() -> Invalid:
-    return Invalid(gettext("This is not a time zone."), code="time_zone", field="time_zone")
+def _require_time_zone(name: str) -> None:
+    if name not in zoneinfo.available_timezones():
+        raise Invalid(gettext("This is not a time zone."), code="time_zone", field="time_zone")
 
 
 def _clean_languages(tags: Iterable[str]) -> list[str]:

@@ -24,7 +24,7 @@ Reasons = Mapping[int, Mapping[Any, str]]
 """HTTP status → error code (or an empty string) → description."""
 
 
-LONGEST_SEARCH = 200
+MAX_SEARCH_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def openai_docs(request: HttpRequest) -> HttpResponse:
 
 def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     """Show all operations folded by group, or those of a search open: without script, `?q=` searches."""
-    words = request.GET.get("q", "").strip()[:LONGEST_SEARCH]
+    words = request.GET.get("q", "").strip()[:MAX_SEARCH_LENGTH]
     groups = _with_words(context["groups"], words) if words else context["groups"]
     found = {"groups": groups, "words": words, "number_found": sum(map(len, groups.values()))}
     return render(request, "pages/api.html", {**context, **found, "address": f"{settings.PUBLIC_URL}{context['base']}"})
