@@ -26,6 +26,9 @@ from oasst.core.text.languages import accepted_languages
 from tasks.interests import INTERESTS, Interest
 from tasks.practice_views import tour_url
 
+_USUAL = Interest.REVIEWING
+"""What is chosen for those who do not say."""
+
 
 class OnboardingForm(forms.Form):
     languages = LanguagesField(
@@ -44,7 +47,7 @@ class OnboardingForm(forms.Form):
     @property
     def interests(self) -> list[dict[str, Any]]:
         """Return what the page shows of each interest."""
-        chosen = self["interest"].value() or Interest.REVIEWING
+        chosen = self["interest"].value() or _USUAL
         return [
             {"value": one.value, "row": row, "glyph": row.practice[-1].value, "chosen": one.value == chosen}
             for one, row in INTERESTS.items()
@@ -88,4 +91,4 @@ def _proposed_languages(request: SignedInRequest) -> list[str]:
 def _next_page(request: SignedInRequest, form: OnboardingForm, target: str) -> str:
     if request.POST.get("then") == "work":
         return target
-    return tour_url(Interest(form.cleaned_data["interest"] or Interest.REVIEWING), target)
+    return tour_url(Interest(form.cleaned_data["interest"] or _USUAL), target)

@@ -1,12 +1,12 @@
 /* Keeps the number beside the bell current while the page is seen, through a WebSocket ([data-bell] names its path), and
    says news politely. Without this file, or without the connection, the next page load shows the number.
-   A hidden page has no connection. After a lost one it waits twice as long each time, less a random part, so that not
-   all pages come back at once. */
+   A hidden page has no connection. After a lost one it waits twice as long each time, less a random part: a restart
+   of the server loses them all at once, and they should not all come back at once. */
 (() => {
   const bell = document.querySelector("[data-bell]");
   const news = document.querySelector("[data-bell-news]");
   if (!bell?.dataset.bell || !news || !window.WebSocket) return;
-  const FIRST_WAIT = 2_000; // milliseconds
+  const FIRST_WAIT = 8_000; // milliseconds, as the others
   const LONGEST_WAIT = 300_000;
   const STEADY_AFTER = 60_000; // a connection that held so long resets the wait
   const FINAL = [4403, 4429]; // signed out, or too many pages: a new page may ask again
@@ -44,7 +44,7 @@
       socket = null;
       if (FINAL.includes(event.code)) return;
       wait = Date.now() - since > STEADY_AFTER ? FIRST_WAIT : Math.min(2 * wait, LONGEST_WAIT);
-      timer = setTimeout(open, wait * (0.5 + Math.random() / 2));
+      timer = setTimeout(open, wait * (0.2 + 0.8 * Math.random()));
     });
   };
 

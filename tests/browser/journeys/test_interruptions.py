@@ -1,5 +1,6 @@
 """What happens to an answer when something comes in between: skip, undo, tabs, killed programs, new terms, a ban."""
 
+import json
 import re
 import shutil
 import signal
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 from django.db import connection, transaction
@@ -312,14 +314,28 @@ class OwnBrowser:
     def __init__(self, profile: Path) -> None:
         self.profile = profile
         (profile / "DevToolsActivePort").unlink(missing_ok=True)
-        argv = [CHROMIUM, "--headless=new", *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={profile}"]
+        argv = [
+            CHROMIUM,
+            "--headless=new",
+            *FLAGS,
+            "--remote-debugging-port=0",
+            f"--user-data-dir={profile}",
+            "about:blank",
+        ]
         self.child = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(lambda: bool(self._port()), 60, lambda: "Chromium does not start")
+        wait_until(self._has_opened_its_page, 60, lambda: "Chromium does not start")
 
     def _port(self) -> str:
         file = self.profile / "DevToolsActivePort"
         port, written, _ = file.read_text().partition("\n") if file.exists() else ("", "", "")
         return port if written else ""
+
+    def _has_opened_its_page(self) -> bool:
+        """Return True once its first page is there: Playwright can wait for ever for one that is just being opened."""
+        if not self._port():
+            return False
+        with urlopen(f"http://127.0.0.1:{self._port()}/json/list", timeout=60) as answer:
+            return any(target["type"] == "page" for target in json.load(answer))
 
     def open(self, browser: Browser, person: User, site: WebSite, device: Device) -> Page:
         connected = browser.browser_type.connect_over_cdp(f"http://127.0.0.1:{self._port()}")
