@@ -1,20 +1,23 @@
 """The frame of every page in a browser: one row of header, the menu of the phone, offline, maintenance."""
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from leaderboard import shown_points
 from oasst.accounts.models import User
 from oasst.accounts.site_settings import changing
 from tests.browser.conftest import NewVisitor
 from tests.browser.driver import sign_in, take_any_task
+from tests.inference.conftest import chat_on  # noqa: F401
 from trees.models import Message
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-WIDTHS = (320, 390, 768, 800, 1040, 1199, 1200, 1440)
+WIDTHS = (320, 390, 768, 800, 1040, 1199, 1200, 1359, 1360, 1440, 1920)
 WORDS = "Why is the sky blue at noon and red in the evening?"
 
 
@@ -23,11 +26,15 @@ def check_header(page: Page) -> None:
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
         header = page.locator(".site-header")
-        tops = header.locator("a, summary, button, select").evaluate_all(
+        boxes = header.locator("a, summary, button, select").evaluate_all(
             "all => all.filter(one => one.checkVisibility() && !one.closest('.menu__list'))"
-            ".map(one => { const box = one.getBoundingClientRect(); return box.top + box.height / 2 })"
+            ".map(one => one.getBoundingClientRect())"
+            ".map(box => [box.left, box.right, (box.top + box.bottom) / 2])"
         )
-        assert max(tops) - min(tops) < 3, f"one row at {width}: {tops}"
+        middles = [middle for _, _, middle in boxes]
+        assert max(middles) - min(middles) < 3, f"one row at {width}: {boxes}"
+        boxes.sort()
+        assert all(this[1] <= following[0] + 1 for this, following in pairwise(boxes)), f"apart at {width}: {boxes}"
         assert page.evaluate("document.querySelector('.site-header__row').scrollWidth <= innerWidth"), width
         expect(header.get_by_text("Leaderboard", exact=True).locator("visible=true")).to_have_count(1)
 
@@ -37,10 +44,11 @@ def check_with_axe(page: Page) -> None:
     assert results.violations_count == 0, results.generate_report()
 
 
-def test_header_and_menu(visitor: NewVisitor, keep: Any) -> None:
+def test_header_and_menu(visitor: NewVisitor, keep: Any, chat_on: None) -> None:  # noqa: F811
     page = visitor()
     sign_in(page, "ada@example.org")
     User.objects.update(contribution_languages=["en", "pt-BR"], display_name="Maximiliane von Hohenfels-Langenburg")
+    shown_points.keep(User.objects.get().pk, 12_345)
     changing.change(actor=None, announcement="We move on Sunday.", announcement_url="/about/")
     page.goto("/leaderboard/")
     check_header(page)
