@@ -37,6 +37,7 @@ from trees.moderation import moderator_actions, offered_actions, personal_data
 from trees.moderation.badges import message_badge, state_badge
 from trees.moderation.queries import message_details, search_messages
 from trees.statistics.strengths import Score
+from trees.word_search import find_query
 
 
 class EditForm(forms.Form):
@@ -103,7 +104,7 @@ class MessageAdmin(ReadOnlyAdmin):
             if not embeddings.is_ready():
                 warning = "loads its model: search again in some seconds" if embeddings.is_on() else "is off"
                 messages.warning(request, f"Only the words were searched. The search by meaning {warning}.")
-            ids = rank_by_meaning(queryset, search_term, lang)
+            ids = rank_by_meaning(queryset, search_term, lang, find_query(search_term, lang))
             return queryset.filter(pk__in=ids).order_by(in_order_of(ids)), False
         return search_messages(queryset, search_term), False
 

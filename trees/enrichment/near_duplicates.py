@@ -108,7 +108,7 @@ def same_meaning(model: str, vector: Any, where: Q, messages: QuerySet[Message],
     least = embeddings.least_cosine(model)
     near = {
         pk: (revision, 1 - distance)
-        for pk, revision, distance in nearest(model, vector, where, NEAREST)
+        for pk, revision, distance in nearest(model, vector, where, limit=NEAREST)
         if 1 - distance >= least
     }
     texts = _texts(messages, {pk: revision for pk, (revision, _) in near.items()})

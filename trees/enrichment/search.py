@@ -29,19 +29,19 @@ MAX_MATCHES = 2_000
 """Messages with the words that are ranked. Of more frequent words any of them are as good as others."""
 
 
-def rank_by_meaning(messages: QuerySet[Message], text: str, lang: str) -> list[UUID]:
+def rank_by_meaning(messages: QuerySet[Message], text: str, lang: str, words: str | None) -> list[UUID]:
     """Return the ids of those of these messages that fit the text, best first, at most 2 × DEPTH.
 
-    `lang` is the language of the text: it decides which words are left out and which forms of a word are one. Without
-    an embedding model that knows the language, and until it is in memory of this process, only the words count. Raise
-    Busy `search_too_long`.
+    `lang` is the language of the text, and `words` is what `word_search.find_query` makes of both. Without an embedding
+    model that knows the language, and until it is in memory of this process, only the words count. Raise Busy
+    `search_too_long`.
     """
     text = text.replace("\0", " ").encode("utf-8", "replace").decode()
     if not text.strip():
         return []
     embedded = embeddings.embed_now(text)  # before the transaction: it may take a while
     with limited_search(SECONDS):
-        rankings = [_by_words(messages, text, lang)]
+        rankings = [_by_words(messages, words)] if words else []
         if embedded and embeddings.knows(embedded[0], lang):
             rankings.append(_by_vector(messages, *embedded, lang))
     scores: dict[UUID, float] = defaultdict(float)
@@ -56,12 +56,9 @@ def in_order_of(ids: Sequence[UUID]) -> Case:
     return Case(*(When(pk=pk, then=place) for place, pk in enumerate(ids)), default=len(ids))
 
 
-def _by_words(messages: QuerySet[Message], text: str, lang: str) -> Sequence[UUID]:
+def _by_words(messages: QuerySet[Message], words: str) -> Sequence[UUID]:
     """Return the messages that have all words, ranked by how often and how close together."""
-    found = word_search.find_query(text, lang)
-    if found is None:
-        return []
-    query = word_search.FoundQuery(found)
+    query = word_search.FoundQuery(words)
     matches = messages.filter(search=query).order_by().values("pk")[:MAX_MATCHES]
     ranked = Message.objects.filter(pk__in=matches).order_by(-SearchRank(F("search"), query), "pk")
     return list(ranked.values_list("pk", flat=True)[:DEPTH])
@@ -69,10 +66,7 @@ def _by_words(messages: QuerySet[Message], text: str, lang: str) -> Sequence[UUI
 
 def _by_vector(messages: QuerySet[Message], model: str, vector: Any, lang: str) -> Sequence[UUID]:
     """Return the messages with the nearest vectors: prompts and replies have an index each."""
-    near = {
-        pk: distance
-        for is_prompt in (True, False)
-        for pk, _, distance in nearest(model, vector, Q(is_prompt=is_prompt, lang=lang), NEAREST)
-    }
+    kinds = [Q(is_prompt=is_prompt, lang=lang) for is_prompt in (True, False)]
+    near = {pk: distance for pk, _, distance in nearest(model, vector, *kinds, limit=NEAREST)}
     found = messages.filter(pk__in=near).order_by().values_list("pk", flat=True)
     return sorted(found, key=lambda pk: (near[pk], pk))[:DEPTH]

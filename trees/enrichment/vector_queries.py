@@ -15,17 +15,19 @@ from oasst.core.errors import Busy
 from trees.models import MessageEmbedding
 
 
-def nearest(model: str, vector: Any, where: Q, limit: int) -> list[tuple[UUID, UUID, float]]:
-    """Return message, revision and distance of the nearest vectors that meet the condition, nearest first.
+def nearest(model: str, vector: Any, *conditions: Q, limit: int) -> list[tuple[UUID, UUID, float]]:
+    """Return message, revision and distance of the `limit` nearest vectors that meet each condition. Two statements.
 
-    The condition names `is_prompt`, since prompts and replies have an index each, and no other table.
+    Each condition names `is_prompt`, since prompts and replies have an index each, and no other table.
     """
-    rows = MessageEmbedding.objects.filter(where, model=model).annotate(distance=CosineDistance("vector", vector))
-    with transaction.atomic(), connection.cursor() as cursor:
+    of_model = MessageEmbedding.objects.filter(model=model).annotate(distance=CosineDistance("vector", vector))
+    columns = ("message_id", "revision_id", "distance")
+    parts = [of_model.filter(where).order_by("distance").values_list(*columns)[:limit] for where in conditions]
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         # Go on searching the index until enough rows meet the condition. Without it, a search takes the 40 nearest of
         # all languages, and drops those of other languages.
         cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-        return list(rows.order_by("distance").values_list("message_id", "revision_id", "distance")[:limit])
+        return list(parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0])
 
 
 def limit_time(seconds: float) -> None:

@@ -111,8 +111,9 @@ def find_by_meaning(criteria: Criteria) -> FoundPage:
     Raise Busy `search_too_long`.
     """
     messages = Message.objects.filter(criteria.condition())
-    ids = search.rank_by_meaning(messages, criteria.words, criteria.lang or "en")[:PAGE_SIZE]
-    query = word_search.find_query(criteria.words, criteria.lang)
+    lang = criteria.lang or "en"
+    query = word_search.find_query(criteria.words, lang)
+    ids = search.rank_by_meaning(messages, criteria.words, lang, query)[:PAGE_SIZE]
     return FoundPage(_rows(criteria, ids, query)) if ids else FoundPage()
 
 

@@ -1,6 +1,7 @@
 """Search by meaning finds what words do not, keeps what words find, and shows nobody what they may not read."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -15,6 +16,7 @@ from tests.trees.enrichment.test_near_duplicates import read_all
 from trees.access import visible_messages
 from trees.enrichment.search import rank_by_meaning
 from trees.models import Message
+from trees.word_search import find_query
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +36,7 @@ def with_model(model: Path, settings: LazySettings) -> None:
 
 def found(reader: User | None, text: str, lang: str = "en") -> list[str]:
     messages = visible_messages(reader, Message.objects.filter(lang=lang))
-    ids = rank_by_meaning(messages, text, lang)
+    ids = rank_by_meaning(messages, text, lang, find_query(text, lang))
     texts = dict(messages.filter(pk__in=ids).values_list("pk", "text"))
     return [texts[pk] for pk in ids]
 
@@ -91,6 +93,22 @@ def test_the_nearest_vectors_come_from_the_index(alice: User, with_model: None) 
                 "ORDER BY vector <=> (SELECT vector FROM trees_messageembedding LIMIT 1) LIMIT 5"
             )
             assert index in str(cursor.fetchall())
+
+
+def test_a_page_costs_the_same_however_many_texts(
+    alice: User, with_model: None, django_assert_max_num_queries: Any
+) -> None:
+    client = Client()
+    client.force_login(alice)
+    query = {"q": "bread in the oven", "lang": "en", "how": "meaning", "kind": "any"}
+    client.get(reverse("explore"), query)  # the header asks for points and notices once a minute
+    for number in (2, 20):
+        for _ in range(number):
+            new_prompt(new_person("Writer"), f"Bread in the oven, for the {Message.objects.count()}th time")
+        read_all()
+        with django_assert_max_num_queries(11 + 2):  # includes the savepoint of the test
+            page = client.get(reverse("explore"), query)
+        assert len(page.context["page"].rows) >= number - 2
 
 
 class TestAdmin:
