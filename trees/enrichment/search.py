@@ -25,7 +25,7 @@ NEAREST = 200
 """Vectors of which those are taken whose messages the reader may read."""
 SECONDS = 3.0
 """After which a statement is given up."""
-MAX_MATCHES = 2_000
+MAX_MATCHES = 500
 """Messages with the words that are ranked. Of more frequent words any of them are as good as others."""
 
 

@@ -70,16 +70,20 @@ class Criteria:
             return (State.READY_FOR_EXPORT.value,)
         return OPEN_STATES if self.progress in (Progress.OPEN, Progress.IN_REVIEW) else None
 
-    def condition(self) -> Q:
-        """Return everything but the words as a condition on messages."""
-        condition = (PUBLISHED if self.reader is None else PUBLIC) & self._progress() & self._dates()
+    def condition(self, *, in_list: bool = True) -> Q:
+        """Return everything but the words as a condition on messages.
+
+        `in_list` is False for a search that finds the messages before their conversations.
+        """
+        walks_trees = in_list and self.walks_trees
+        condition = (PUBLISHED if self.reader is None else PUBLIC) & self._progress() & self._dates(walks_trees)
         if self.kind == Kind.PROMPT:
             # By the ids, so that a list of trees finds its prompts by their primary key.
-            condition &= Q(id=F("tree_id")) if self.walks_trees else Q(depth=0)
+            condition &= Q(id=F("tree_id")) if walks_trees else Q(depth=0)
         else:
             condition &= _OF_KIND[self.kind]
         if self.lang:
-            condition &= Q(tree__lang=self.lang) if self.walks_trees else Q(lang=self.lang)
+            condition &= Q(tree__lang=self.lang) if walks_trees else Q(lang=self.lang)
         if self.own and self.reader is not None:
             condition &= Q(author=self.reader)
         if self.set_apart:
@@ -101,9 +105,9 @@ class Criteria:
             condition &= Q(review_result=None)
         return condition
 
-    def _dates(self) -> Q:
+    def _dates(self, walks_trees: bool) -> Q:
         """Days of UTC, so that an address means the same everywhere."""
-        column = "tree__created_at" if self.walks_trees else "created_at"
+        column = "tree__created_at" if walks_trees else "created_at"
         condition = Q()
         if self.since:
             condition &= Q(**{f"{column}__gte": _midnight(self.since)})

@@ -110,7 +110,7 @@ def find_by_meaning(criteria: Criteria) -> FoundPage:
 
     Raise Busy `search_too_long`.
     """
-    messages = Message.objects.filter(criteria.condition())
+    messages = Message.objects.filter(criteria.condition(in_list=False))
     lang = criteria.lang or "en"
     query = word_search.find_query(criteria.words, lang)
     ids = search.rank_by_meaning(messages, criteria.words, lang, query)[:PAGE_SIZE]
