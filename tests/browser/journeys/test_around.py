@@ -124,6 +124,7 @@ def test_notices(open_page: OpenPage, alice: User, device: Device) -> None:
         expect(page.locator("[data-bell-count]")).to_have_count(0)  # what was in view for two seconds is read
     else:
         page.get_by_role("button", name="Mark all as read").click()
+        expect(page.locator("[data-unread]")).to_have_count(0)
     page.reload()
     expect(page.locator("[data-unread]")).to_have_count(0)
     page.get_by_role("link", name="What to tell me, and how").click()

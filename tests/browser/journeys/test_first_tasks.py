@@ -27,6 +27,19 @@ from tests.factories import new_person, new_prompt
 from trees.models import Message, Ranking, Review
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+TEXTS = (
+    "Bees dance to tell each other where the flowers are.",
+    "A sailing ship can travel faster than the wind that drives it.",
+    "Why does bread rise when yeast is added to the dough?",
+    "Glaciers carve valleys while they creep down a mountain.",
+    "Please write a short letter to my future landlord.",
+    "Tea loses its taste if the water is far too cold.",
+    "How many strings does a concert harp usually have?",
+    "Old maps show islands that nobody ever found again.",
+    "Copper roofs turn green after some decades of rain.",
+    "Explain compound interest with marbles in a jar.",
+)
+"""None like another, or the page asks about it."""
 
 
 @pytest.mark.parametrize("way", ["code", "link"])
@@ -145,7 +158,7 @@ def test_ten_tasks_in_a_row_from_any_task(open_page: OpenPage, alice: User, devi
         kinds.add(task.kind)
         match TABLE[Kind(task.kind)].answer:
             case "text":
-                page.get_by_test_id("reply").fill(f"{WORDS}, number {number}, {hash(task.pk)}.")
+                page.get_by_test_id("reply").fill(TEXTS[number])
             case "ranking":
                 choose_places(page)
             case _:

@@ -270,6 +270,7 @@ class TestKilledServer:
             expect(page.get_by_test_id("reply")).to_have_value(WORDS)
             page.get_by_test_id("submit").click()
         else:
+            expect(page.get_by_test_id("task")).to_have_count(0)
             page.reload()  # the browser's own error page offers this, and sends the form again
         expect(page.get_by_test_id("undo")).to_be_visible()
         assert prompts_of(alice) == [WORDS]
