@@ -65,10 +65,17 @@ Rows = Sequence[Sequence[Any]]
 
 
 def draw(kind: str, columns: Sequence[str], rows: Rows) -> Chart | None:
-    """Return a chart of kind "bars", "columns", "growth", "heat" or "intervals"; None if there is nothing to draw."""
+    """Return a chart of kind "bars", "columns", "growth", "heat", "intervals" or "pairs"; None without data."""
     if not rows or not any(value for row in rows for value in row[1:]):
         return None
-    kinds = {"bars": _bars, "columns": _columns, "growth": _growth, "heat": _heat, "intervals": _intervals}
+    kinds = {
+        "bars": _bars,
+        "columns": _columns,
+        "growth": _growth,
+        "heat": _heat,
+        "intervals": _intervals,
+        "pairs": _pairs,
+    }
     return kinds[kind](columns, rows)
 
 
@@ -122,14 +129,8 @@ def _columns(columns: Sequence[str], rows: Rows) -> Chart:
 def _growth(columns: Sequence[str], rows: Rows) -> Chart:
     """Draw the values of each column over the rows as areas, one upon the other, on a wide canvas with round ticks."""
     chart = Chart(TALL + 36, legend=_legend(columns), width=WIDE)
-    step = tick_of(max(sum(row[1:]) for row in rows))
-    highest = step * math.ceil(max(sum(row[1:]) for row in rows) / step)
-    names = {tick: number_format(tick, use_l10n=True, force_grouping=True) for tick in range(0, highest + 1, step)}
-    left, right = 16 + DIGIT * max(len(name) for name in names.values()), WIDE - 8
-    for tick, name in names.items():
-        y = round(TALL - tick * (TALL - 20) / highest, 1)
-        chart.rects.append(Rect(left, y, right - left, 1, "axis" if tick else "axis-zero"))
-        chart.labels.append(Label(left - 8, y + 4, name, "end"))
+    left, highest = _ticks(chart, max(sum(row[1:]) for row in rows))
+    right = WIDE - 8
     xs = [round(left + number * (right - left) / max(1, len(rows) - 1), 1) for number in range(len(rows))]
     floor = [0] * len(rows)
     for series in range(1, len(columns)):
@@ -139,11 +140,46 @@ def _growth(columns: Sequence[str], rows: Rows) -> Chart:
         title = f"{columns[series]}: {rows[0][series]} – {rows[-1][series]}"
         chart.areas.append(Area(points, f"series-{series - 1}", title))
         floor = roof
+    _name_some(chart, xs, rows)
+    return chart
+
+
+def _ticks(chart: Chart, most: int) -> tuple[int, int]:
+    """Draw lines at round numbers. Return where the drawing begins, and the number at its top."""
+    step = tick_of(most)
+    highest = step * math.ceil(most / step)
+    names = {tick: number_format(tick, use_l10n=True, force_grouping=True) for tick in range(0, highest + 1, step)}
+    left, right = 16 + DIGIT * max(len(name) for name in names.values()), WIDE - 8
+    for tick, name in names.items():
+        y = round(TALL - tick * (TALL - 20) / highest, 1)
+        chart.rects.append(Rect(left, y, right - left, 1, "axis" if tick else "axis-zero"))
+        chart.labels.append(Label(left - 8, y + 4, name, "end"))
+    return left, highest
+
+
+def _name_some(chart: Chart, xs: Sequence[float], rows: Rows) -> None:
+    """Write the names of some rows below a wide chart, the first and the last among them."""
     last = len(rows) - 1
     named = min(NAMED_WIDE, len(rows))
     for number in sorted({round(part * last / max(1, named - 1)) for part in range(named)}):
         anchor = "start" if number == 0 else "end" if number == last else "middle"
         chart.labels.append(Label(xs[number], TALL + 26, str(rows[number][0]), anchor))
+
+
+def _pairs(columns: Sequence[str], rows: Rows) -> Chart:
+    """Draw the values of each row as columns side by side, on a wide canvas with round ticks."""
+    chart = Chart(TALL + 36, legend=_legend(columns), width=WIDE)
+    left, highest = _ticks(chart, max(max(row[1:]) for row in rows))
+    step = (WIDE - 8 - left) / len(rows)
+    width = step * 0.8 / (len(columns) - 1)
+    for number, (name, *values) in enumerate(rows):
+        for series, value in enumerate(values):
+            height = round(value * (TALL - 20) / highest, 1)
+            x = round(left + number * step + step * 0.1 + series * width, 1)
+            if height:
+                title = f"{name}, {columns[series + 1]}: {value}"
+                chart.rects.append(Rect(x, TALL - height, round(width, 1), height, f"series-{series}", title))
+    _name_some(chart, [round(left + (number + 0.5) * step, 1) for number in range(len(rows))], rows)
     return chart
 
 

@@ -66,7 +66,7 @@ def reasons_of(user: User, *, before: str = "") -> Page:
     messages = Message.objects.filter(pk__in=latest).annotate(excerpt=text_start("text"))
     about = {
         message.pk: message
-        for message in messages.only("tree_id", "lang", "author_id", "deleted", "hidden", "withdrawn")
+        for message in messages.only("tree_id", "lang", "author_id", "deleted", "hidden", "kept_hidden", "withdrawn")
     }
     of_trees = credits_of({message.tree_id for message in about.values()})
     credits = [credit for _, of_tree in of_trees.values() for credit in of_tree if credit.person == user.pk]

@@ -395,13 +395,7 @@ def _static(path: str) -> Any:
     return lambda request: static(path)
 
 
-def _shades(colors: str) -> dict[str, str]:
-    """Return eleven colors from light to dark, by the names of django-unfold's scale."""
-    names = (50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 950)
-    return {str(name): color for name, color in zip(names, colors.split(), strict=True)}
-
-
-# Our colors in django-unfold's scales. oasst.site.admin_site decides what the admin contains.
+# oasst.site.admin_site decides what the admin contains; templates/unfold/layouts/skeleton.html is its document.
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "oasst moderation",
     "SITE_HEADER": "oasst moderation",
@@ -410,14 +404,9 @@ UNFOLD: dict[str, Any] = {
     "STYLES": [
         _static(f"css/{name}.css") for name in ("variables", "diff", "person", "prose", "code", "first-steps", "admin")
     ],
-    "SCRIPTS": [_static("js/count.js"), _static("js/desk.js")],
+    "SCRIPTS": [_static("js/count.js"), _static("js/admin.js")],
     "SHOW_BACK_BUTTON": True,
-    "BORDER_RADIUS": "6px",
     "SIDEBAR": {"navigation": "oasst.site.admin_site.navigation"},
-    "COLORS": {
-        "base": _shades("#f3f6f1 #e8ede5 #d6ded4 #b9c5bb #93a399 #62726a #4b5a52 #37443d #26322c #131b17 #0a0f0c"),
-        "primary": _shades("#ecf8f2 #dcf1e7 #b5e3cd #93dcb9 #5cc09a #1d8262 #0c5a46 #0b5c47 #074232 #053226 #031d16"),
-    },
 }
 
 RATE_LIMITS = env.switch("RATE_LIMITS", True)

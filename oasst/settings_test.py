@@ -11,7 +11,11 @@ os.environ["OASST_HOME"] = os.environ["OASST_TEST_HOME"]
 
 from oasst.core.server_urls import parse_redis_url
 from oasst.settings import *  # noqa: F403
-from oasst.settings import CACHES, CHANNEL_LAYERS, REDIS_URL
+from oasst.settings import CACHES, CHANNEL_LAYERS, DATABASES, REDIS_URL
+
+# Tests that commit empty all tables afterwards, also those of the audit log, which forbids it otherwise.
+_options = DATABASES["default"]["OPTIONS"]
+_options["options"] = f"{_options.get('options', '')} -c oasst.may_truncate=on".strip()
 
 # Each worker (gw0, gw1, …) empties its own Redis database after every test; database 0 is not touched.
 _number = 1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))

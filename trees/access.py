@@ -8,7 +8,7 @@ from typing import Protocol
 
 from django.db.models import Q, QuerySet
 
-from oasst.accounts.authentication.second_factor import acts_as_staff
+from oasst.accounts.authentication.second_factor import acts_as_moderator
 from oasst.accounts.models import ApiClient, User
 from oasst.core.errors import NotFound
 from trees.models import Message
@@ -57,8 +57,8 @@ def reads_everything(reader: Reader) -> bool:
     client names in a request does not count: an untrusted client can name a moderator.
     """
     if isinstance(reader, ApiClient):
-        return reader.trusted or (reader.person is not None and acts_as_staff(reader.person))
-    return reader is not None and acts_as_staff(reader)
+        return reader.trusted or (reader.person is not None and acts_as_moderator(reader.person))
+    return reader is not None and acts_as_moderator(reader)
 
 
 def may_read(reader: Reader, message: MessageVisibility) -> bool:

@@ -139,7 +139,10 @@ class MessageManager(PreparedManager["Message"]):
 
     def accepted_replies(self, parent_id: UUID) -> list[tuple[UUID, UUID]]:
         """Return (reply id, present revision id) of the replies that are part of the conversation."""
-        sql = "SELECT id, revision_id FROM trees_message WHERE parent_id = %s AND NOT deleted AND review_result"
+        sql = (
+            "SELECT id, revision_id FROM trees_message "
+            "WHERE parent_id = %s AND NOT deleted AND NOT kept_hidden AND review_result"
+        )
         return prepared.fetch_rows(sql, [parent_id])
 
     def rows(self, message_ids: Iterable[UUID], viewer_id: UUID | None = None) -> list[MessageRow]:

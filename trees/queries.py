@@ -11,11 +11,11 @@ from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, When
-from django.db.models.functions import Left
+from django.db.models.functions import Coalesce, Left
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from oasst.accounts.authentication.second_factor import acts_as_staff
+from oasst.accounts.authentication.second_factor import acts_as_moderator
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
 from oasst.core.markdown.rendering import plain_excerpt, render
@@ -84,7 +84,7 @@ def message_state(message: Message) -> str:
     if message.deleted:
         return "deleted"
     if message.hidden:
-        return "hidden"
+        return "hidden" if message.kept_hidden else "waiting"
     if message.review_result is None:
         return "in_review"
     return "accepted" if message.review_result else "rejected"
@@ -220,14 +220,14 @@ def _page_message(message: Message, user: User | None, is_target: bool, mine: se
         reported=Reaction.RED_FLAG in mine,
         is_withheld=not reads,
         may_label=bool(user and reads and not is_mine),
-        author_id=message.author_id if user and acts_as_staff(user) else None,
+        author_id=message.author_id if user and acts_as_moderator(user) else None,
     )
 
 
 def _thumbs(message: Message, user: User, mine: set[str]) -> Thumbs:
     is_own = message.author_id == user.pk
     thumb = next((emoji for emoji in (Reaction.THUMB_UP, Reaction.THUMB_DOWN) if emoji in mine), "")
-    visible = is_own or bool(thumb) or acts_as_staff(user)
+    visible = is_own or bool(thumb) or acts_as_moderator(user)
     up, down = (message.emojis.get(emoji, 0) if visible else None for emoji in (Reaction.THUMB_UP, Reaction.THUMB_DOWN))
     return Thumbs(thumb, up, down, may_give=not is_own)
 
@@ -256,6 +256,7 @@ PAGE_SIZE = 20
 EXCERPT = 160  # characters of a text in a list
 REMOVED = "(removed)"
 HIDDEN = "(hidden until a moderator decides)"
+KEPT_HIDDEN = "(hidden by a moderator)"
 WITHDRAWN_TEXT = "(withdrawn by its author)"
 
 
@@ -278,6 +279,7 @@ class Contribution:
     is_waiting: bool = False  # a prompt that waits to be drawn
     waiting: int = 0  # how many prompts wait with it, if the caller knows
     snapshot: str = ""  # the name of a published data set with its conversation, if the caller knows
+    decision: int | None = None  # the newest decision of a moderator about an own message, if the caller knows
 
 
 @dataclass(frozen=True)
@@ -407,7 +409,9 @@ def placeholder_for(message: Message) -> str:
     """Return the placeholder for a text that the reader may not read."""
     if message.withdrawn:
         return WITHDRAWN_TEXT
-    return REMOVED if message.deleted else HIDDEN
+    if message.deleted:
+        return REMOVED
+    return KEPT_HIDDEN if message.kept_hidden else HIDDEN
 
 
 def _row(item: Message | Review | Ranking, user: User) -> Contribution:
@@ -464,19 +468,26 @@ class ContributionCounts:
 
 
 def contribution_counts(user: User) -> ContributionCounts:
-    """Count the contributions of a user. Three statements."""
+    """Count the contributions of a user. Two statements."""
     written = Message.objects.filter(author=user, deleted=False, withdrawn=False).aggregate(
         prompts=Count("pk", filter=Q(parent=None)),
         replies=Count("pk", filter=Q(parent__isnull=False)),
         accepted=Count("pk", filter=Q(review_result=True)),
     )
-    return ContributionCounts(
-        **written,
-        reviews=Review.by_author.filter(author=user, kind__in=Review.BY_TASK).count(),
-        rankings=Ranking.objects.filter(author=user).count(),
+    judged = User.objects.filter(pk=user.pk).values(
+        given_reviews=_number_of(Review.by_author.filter(author=user, kind__in=Review.BY_TASK)),
+        given_rankings=_number_of(Ranking.objects.filter(author=user)),
     )
+    numbers = judged.get()
+    return ContributionCounts(**written, reviews=numbers["given_reviews"], rankings=numbers["given_rankings"])
+
+
+def _number_of(rows: QuerySet[Any]) -> Coalesce:
+    numbers = rows.order_by().values("author").annotate(number=Count("pk")).values("number")
+    return Coalesce(Subquery(numbers), 0)
 
 
 def ranking_texts(message_ids: Iterable[UUID]) -> dict[UUID, Message]:
     """Return messages by id with their texts, without what a ranking page must not show."""
-    return Message.objects.only("id", "text", "lang", "synthetic", "deleted", "hidden").in_bulk(list(message_ids))
+    rows = Message.objects.only("id", "text", "lang", "synthetic", "deleted", "hidden", "kept_hidden")
+    return rows.in_bulk(list(message_ids))

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from trees import explore_views, report_views, snapshot_views, views
+from trees import decision_views, explore_views, report_views, snapshot_views, views
 
 urlpatterns = [
     path("explore/", explore_views.explore, name="explore"),
@@ -8,6 +8,8 @@ urlpatterns = [
     path("data/<str:name>/", snapshot_views.snapshot, name="snapshot"),
     path("data/<str:name>/<path:path>", snapshot_views.snapshot_file, name="snapshot_file"),
     path("me/contributions/", views.contributions, name="contributions"),
+    path("me/decisions/<int:entry_id>/", decision_views.decision, name="decision"),
+    path("me/decisions/<int:entry_id>/appeal/", decision_views.appeal, name="decision_appeal"),
     path("me/reports/", report_views.reports, name="reports"),
     path("messages/<uuid:message_id>/", views.tree, name="tree"),
     path("messages/<uuid:message_id>/text/", views.message_text, name="message_text"),

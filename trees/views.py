@@ -1,6 +1,7 @@
 """Pages about the data set: a user's contributions and one tree."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
@@ -33,7 +34,7 @@ from trees.label_questions import LabelQuestions
 from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import TABLE, State
 from trees.models import Message, Report, Review, Role, Withdrawal
-from trees.moderation import personal_data
+from trees.moderation import appealing, personal_data
 
 
 @login_required
@@ -46,6 +47,7 @@ def contributions(request: SignedInRequest) -> HttpResponse:
             request.user, only=form.filter(), older=request.GET.get("older"), newer=request.GET.get("newer")
         )
     kind = request.GET.get("kind", "")
+    decisions = appealing.decisions_about(request.user, [row.id for row in page.rows if row.tree_id])
 
     def page_url(**changes: str | None) -> str:
         given: dict[str, str | None] = {name: request.GET.get(name) for name in form.fields}
@@ -55,7 +57,7 @@ def contributions(request: SignedInRequest) -> HttpResponse:
     kinds: Any = form.fields["kind"]
     context = {
         "form": form,
-        "rows": page.rows,
+        "rows": [replace(row, decision=decisions.get(row.id)) for row in page.rows],
         "asked_about": [
             (message.pk, plain_excerpt(message.text, queries.EXCERPT))
             for message in personal_data.texts_to_ask_about(request.user)

@@ -5,6 +5,7 @@ all that begin with it, and texts in scripts without spaces are searched by pair
 decision 119). All words must be in a text. Nothing that is typed is an operator.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.postgres.search import SearchConfig, SearchHeadline, SearchQuery
@@ -41,6 +42,22 @@ def find_query(words: str, lang: str) -> str | None:
     return " | ".join(f"({query})" for query in found) or None
 
 
+def find_queries(words: Sequence[str], lang: str) -> list[str | None]:
+    """Return for each word alone what `find_query` returns. One statement, none without words."""
+    if not words:
+        return []
+    cleaned = [word.replace("\0", " ").encode("utf-8", "replace").decode()[:LONGEST] for word in words]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT place, trees_search_query(lang, word)::text "
+            "FROM unnest(%s::text[]) WITH ORDINALITY AS words(word, place), unnest(%s::text[]) AS lang",
+            [cleaned, [lang] if lang else list(_ANY_LANGUAGE)],
+        )
+        found = sorted((place, query) for place, query in cursor.fetchall() if query)
+    alternatives = [[query for at, query in found if at == place] for place in range(1, len(words) + 1)]
+    return [" | ".join(f"({query})" for query in queries) or None for queries in alternatives]
+
+
 class FoundQuery(SearchQuery):
     """The text of `find_query` in a statement: `messages.filter(search=FoundQuery(text))`."""
 
@@ -67,3 +84,15 @@ def headline(query: str) -> SearchHeadline:
         max_words=45,
         min_words=30,
     )
+
+
+def choose_plan(*, bitmaps: bool, others: bool) -> None:
+    """Choose which plans PostgreSQL may use in this transaction. An index of words is only read as a bitmap."""
+    settings = {
+        "enable_bitmapscan": bitmaps,
+        **dict.fromkeys(("enable_seqscan", "enable_indexscan", "enable_indexonlyscan"), others),
+    }
+    calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
+    values = [value for name, is_on in settings.items() for value in (name, "on" if is_on else "off")]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {calls}", values)

@@ -14,7 +14,7 @@ from rest_framework import serializers
 from inference.api.authentication import AUTH_METHOD, TrustedCaller, count_wrong_tokens
 from inference.api.schemas import Refreshed, TokenPair, TrustedUser
 from inference.chats import deletion
-from oasst.accounts import closing, consent, registration
+from oasst.accounts import acts, closing, consent, registration
 from oasst.accounts.access import has_current_terms, may_use_debug_login, require_member
 from oasst.accounts.authentication import program_sessions, reauthentication
 from oasst.accounts.authentication.program_sessions import IssuedTokens
@@ -24,6 +24,7 @@ from oasst.accounts.models import Identity, ProgramSession, User
 from oasst.accounts.notices import send_notice
 from oasst.api.fields import Schema, TextField, UUIDField
 from oasst.api.operations import Access, Call, Operation, operation
+from oasst.core.audit.recording import record
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 from oasst.core.http.requests import client_address
 from oasst.core.ratelimit import PROVIDER_SIGN_INS, count_use
@@ -186,7 +187,10 @@ def delete_account(call: Call) -> None:
 @operation(OPERATIONS, "DELETE", "admin/refresh_tokens/<user_id>", Access.ROOT)
 def end_sessions(call: Call) -> None:
     """Sign a user out of all API clients."""
-    program_sessions.end_all_of(_user(call))
+    user = _user(call)
+    with transaction.atomic():
+        program_sessions.end_all_of(user)
+        record(acts.END_SESSIONS, user, person_id=user.pk, reason="With a root token.")
 
 
 @operation(OPERATIONS, "DELETE", "admin/users/<user_id>", Access.ROOT)
@@ -195,7 +199,7 @@ def delete_user(call: Call) -> None:
     user = get_non_staff(_user(call).pk)
     with transaction.atomic():
         deletion.delete_all_chats(user=user)
-        delete_person(user.pk)
+        delete_person(user.pk, None)
 
 
 def _user(call: Call) -> User:

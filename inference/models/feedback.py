@@ -1,7 +1,5 @@
 """Feedback on answers."""
 
-from typing import Any
-
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -67,10 +65,3 @@ class ChatReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.reason[:40]}"
-
-    @classmethod
-    def open_summary(cls) -> dict[str, Any]:
-        """Return the `number` of open reports and when the `oldest` was made."""
-        return cls.objects.filter(resolved_at=None).aggregate(
-            number=models.Count("pk"), oldest=models.Min("created_at")
-        )

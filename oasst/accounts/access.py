@@ -3,8 +3,10 @@
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from oasst.accounts.documents import TERMS
+from oasst.accounts.groups import ADMINISTER, MODERATE, OPERATE
 from oasst.accounts.models import User
 from oasst.core.errors import NotAllowed
 from oasst.core.http.requests import is_private_site, is_surely_remote
@@ -31,14 +33,20 @@ def may_use_debug_login(request: HttpRequest) -> bool:
 
 def require_moderator(user: User) -> None:
     """Raise NotAllowed for everybody but moderators and administrators who are not closed or suspended."""
-    if not (user.is_active and user.is_staff):
+    if not user.has_perm(MODERATE):
         raise NotAllowed("This is for moderators.", code="moderators_only")
 
 
 def require_administrator(user: User) -> None:
     """Raise NotAllowed for everybody but administrators who are not closed or suspended."""
-    if not (user.is_active and user.is_superuser):
+    if not user.has_perm(ADMINISTER):
         raise NotAllowed("This is for administrators.", code="administrators_only")
+
+
+def require_operator(user: User) -> None:
+    """Raise NotAllowed for everybody but operators and administrators who are not closed or suspended."""
+    if not user.has_perm(OPERATE):
+        raise NotAllowed(gettext("This is for operators and administrators."), code="operators_only")
 
 
 def require_contributor(user: User | AnonymousUser) -> None:

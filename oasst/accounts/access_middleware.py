@@ -1,4 +1,5 @@
-"""Middleware that lets suspended users see why, asks others for the terms, and protects pages by a reauthentication.
+"""Middleware that lets suspended users see why, asks others for the terms, shows warnings, and protects pages by a
+reauthentication.
 
 It costs no query: the user's row, which the page loads anyway, has all that it needs.
 """
@@ -29,8 +30,13 @@ _OPEN_PAGES = frozenset(
         *("terms", "terms_accept", "privacy", "suspended", "appeal", "sign_in_again"),
         *("own_data", "own_data_file", "profile_delete", "notices_stop"),
         *("about", "team", "report_fault", "project_ended", "announcement_dismiss"),
+        # Mails tell suspended people of these, too.
+        *("decision", "decision_appeal"),
     }
 )
+# A warning that is not confirmed yet is shown before these: where the next contribution begins. Forms are never refused
+# for it, so nothing that somebody wrote is lost, and pages to read stay open.
+_TASK_PAGES = frozenset({"task", "task_nothing", "practice"})
 # Open without the current terms, because users may withdraw what they wrote under earlier ones.
 _OPEN_WITHOUT_TERMS = frozenset({"contributions", "message_withdraw", "message_withdraw_undo"})
 # Not for contributors: these pages check on their own.
@@ -66,7 +72,15 @@ class AccessMiddleware(MiddlewareMixin):
             (require_member if name in _OPEN_WITHOUT_TERMS else require_contributor)(request.user)
         except NotAllowed as error:
             return _refuse(request, error)
+        return _show_warning(request) if name in _TASK_PAGES else None
+
+
+def _show_warning(request: HttpRequest) -> HttpResponse | None:
+    user: Any = request.user
+    is_page = request.method == "GET" and not is_fragment_request(request) and not wants_json(request)
+    if user.warned_at is None or not is_page:
         return None
+    return redirect(reverse("warning") + "?" + urlencode({"next": request.get_full_path()}))
 
 
 def _refuse(request: HttpRequest, error: NotAllowed) -> HttpResponse:

@@ -6,9 +6,11 @@ Lifting it works the same way. The operator needs neither (`./manage.py ban_user
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from oasst.accounts import acts
 from oasst.accounts.account_bans import apply_ban, lift_ban
 from oasst.accounts.locks import lock_administrators, lock_user
 from oasst.accounts.models import BanProposal, Role, User
+from oasst.core.audit.recording import record
 from oasst.core.errors import Conflict, NotAllowed
 from oasst.core.text.validation import clean_reason
 
@@ -45,10 +47,11 @@ def unban(user: User, *, actor: User, reason: str) -> bool:
     return _decide(user, actor, reason, lifts=True)
 
 
-def withdraw(user: User, *, actor: User) -> None:
+def withdraw(user: User, *, actor: User, reason: str = "") -> None:
     """Withdraw the actor's proposal about this user. Raise Conflict `nothing_proposed`."""
     lock_administrators()
     _settle(BanProposal.objects.filter(user=user, proposer=actor, outcome=Outcome.OPEN), Outcome.WITHDRAWN, actor)
+    record(acts.WITHDRAW_PROPOSAL, user, actor=actor, person_id=user.pk, reason=reason)
 
 
 def _decide(user: User, actor: User, reason: str, *, lifts: bool) -> bool:
@@ -68,6 +71,8 @@ def _decide(user: User, actor: User, reason: str, *, lifts: bool) -> bool:
     proposal = proposals.first()
     if proposal is None:
         BanProposal.objects.create(user=user, proposer=actor, reason=reason, lifts=lifts)
+        act = acts.PROPOSE_UNBAN if lifts else acts.PROPOSE_BAN
+        record(act, user, actor=actor, person_id=user.pk, reason=reason)
         return False
     (lift_ban if lifts else apply_ban)(user, actor=actor, reason=proposal.reason)
     _settle(BanProposal.objects.filter(pk=proposal.pk), Outcome.CONFIRMED, actor)

@@ -19,6 +19,8 @@ from oasst.core.errors import Busy, Conflict, DomainError
 from oasst.core.http import kept_forms
 from oasst.core.http.kept_forms import keep_until_accepted
 
+MAX_EARLIER = 10
+
 
 @never_cache
 @login_required
@@ -60,8 +62,10 @@ def _page(request: SignedInRequest, form: AppealForm, status: HTTPStatus) -> Htt
     context = {
         "reason": request.user.ban_reason,
         "since": request.user.banned_at,
+        "until": request.user.banned_until,
         "contact": contact_address(),
         "appeal": latest,
+        "earlier": appeals.earlier_appeals(request.user, latest)[:MAX_EARLIER],
         "again_at": again_at,
         "form": None if again_at or (latest and latest.decided_at is None) else form,
     }

@@ -246,6 +246,14 @@ class AppealForm(forms.Form):
     )
 
 
+class DecisionAppealForm(forms.Form):
+    text = TextField(
+        label=gettext_lazy("Why should it be decided otherwise?"),
+        limit=Appeal.TEXT_LIMIT,
+        widget=forms.Textarea({"rows": 6}),
+    )
+
+
 class DeleteForm(forms.Form):
     """Asks for a confirmation that nobody gives by accident."""
 

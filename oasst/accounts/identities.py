@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from oasst.accounts import hot, names, suspensions
+from oasst.accounts import account_changes, acts, hot, names, suspensions
 from oasst.accounts.account_bans import suspend_if_returning
 from oasst.accounts.closing import close_account
 from oasst.accounts.consent import TERMS_DOCUMENT, accept_terms
@@ -22,6 +22,8 @@ from oasst.accounts.locks import lock_user
 from oasst.accounts.models import ApiClient, Consent, Identity, Role, User
 from oasst.accounts.names import tidy_name
 from oasst.core import ratelimit
+from oasst.core.audit.recording import record
+from oasst.core.audit.rows import recorded_rows
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 
 AUTH_METHODS = ("discord", "google", "local", "system")
@@ -242,17 +244,22 @@ def update_person(client: ApiClient, user_id: UUID, changes: dict[str, Any]) -> 
                 code="foreign_person",
             )
         _accept_terms_once(user, version)
-    if "display_name" in changes:
-        names.set_client_name(user, tidy_name(changes.pop("display_name")), client)
-        user.save(update_fields=names.FIELDS)
-    _set(user, changes)
+    with recorded_rows(acts.CHANGE, user, account_changes.watched(user), program=client, person_id=user.pk):
+        if "display_name" in changes:
+            names.set_client_name(user, tidy_name(changes.pop("display_name")), client)
+            user.save(update_fields=names.FIELDS)
+        _set(user, changes)
     return user
 
 
 @transaction.atomic
-def delete_person(user_id: UUID) -> None:
-    """Close the user's account, see `close_account`. Raise as `update_person`."""
-    close_account(lock_non_staff(user_id))
+def delete_person(user_id: UUID, program: ApiClient | None) -> None:
+    """Close the user's account for an API client, or for one with a root token; see `close_account`. Raise as
+    `update_person`.
+    """
+    user = lock_non_staff(user_id)
+    close_account(user)
+    record(acts.CLOSE, user, program=program, person_id=user.pk, reason="" if program else "With a root token.")
 
 
 def get_non_staff(user_id: UUID, people: QuerySet[User] | None = None) -> User:
@@ -260,7 +267,7 @@ def get_non_staff(user_id: UUID, people: QuerySet[User] | None = None) -> User:
     user = (User.objects.all() if people is None else people).filter(pk=user_id).first()
     if user is None:
         raise _unknown()
-    if user.role != Role.GENERAL:
+    if user.role != Role.GENERAL or user.duties:
         raise NotAllowed("Moderators and administrators can only be changed in the admin.", code="not_trusted")
     return user
 

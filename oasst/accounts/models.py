@@ -5,6 +5,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.apps import apps
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.base_session import AbstractBaseSession
@@ -13,25 +14,13 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from oasst.accounts.groups import Duty, allows, groups_of
 from oasst.accounts.names import NAME_ONCE, claim_name, free_name, friendly_name
 from oasst.core.ids import uuid7
 from oasst.core.text.lookalikes import SKELETON_LIMIT
 
 if TYPE_CHECKING:
     from oasst.accounts.authentication.sessions import SessionStore
-
-
-# What moderators see in the admin besides the data set.
-_FOR_MODERATORS = frozenset(
-    {
-        *("accounts.view_user", "accounts.view_appeal"),
-        *("leaderboard.view_trollstanding", "inference.view_chatreport"),
-    }
-)
-# What only administrators see of it: URLs of webhooks may contain secrets, and moderators review gold messages too.
-_FOR_ADMINISTRATORS = frozenset(
-    {"trees.view_webhook", "trees.view_delivery", "trees.view_goldmessage", "trees.view_practicetext"}
-)
 
 
 class Role(models.TextChoices):
@@ -91,6 +80,15 @@ class User(AbstractBaseUser):
     # A copy, so that pages with many names need no join. Empty if the name can be shown alone.
     program_beside = models.CharField(max_length=256, blank=True, default="", db_default="", editable=False)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.GENERAL)
+    # What administrators give besides the role; `groups` makes permissions of both.
+    duties = ArrayField(models.CharField(max_length=16, choices=Duty.choices), default=list, db_default=[], blank=True)
+    moderated_languages = ArrayField(
+        models.CharField(max_length=32),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="In which languages a moderator decides; empty means all.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     time_zone = models.CharField(max_length=64, default="UTC")
@@ -105,6 +103,11 @@ class User(AbstractBaseUser):
     enabled = models.BooleanField(default=True, help_text="Off means banned.")
     ban_reason = models.CharField(max_length=500, blank=True)
     banned_at = models.DateTimeField(null=True, blank=True)
+    banned_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the ban ends by itself; empty if it does not."
+    )
+    # A copy, to check without a query: when the newest warning that this person has not confirmed was written.
+    warned_at = models.DateTimeField(null=True, blank=True, editable=False)
     # A banned user stays active and may sign in: the suspended page says why and whom to ask.
     is_active = models.BooleanField(default=True, help_text="Off means that the account was closed.")
     deleted_at = models.DateTimeField(null=True, blank=True)
@@ -134,6 +137,11 @@ class User(AbstractBaseUser):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
+        permissions = [
+            ("moderate", "Decides about texts and people"),
+            ("administer", "Decides about moderators, rights and gold messages"),
+            ("operate", "Decides about schedules, settings and programs"),
+        ]
         constraints = [
             # Together with `unique`: one account per address, whatever its case.
             models.CheckConstraint(
@@ -169,7 +177,20 @@ class User(AbstractBaseUser):
         return self.work_language if is_own else self.first_language
 
     @property
+    def group_names(self) -> list[str]:
+        """Return the names of the user's permission groups; none while they are banned or their account is closed."""
+        return groups_of(self.role, self.duties) if self.enabled and self.is_active else []
+
+    @property
     def is_staff(self) -> bool:
+        """Return True for everybody who may enter the admin."""
+        return self.enabled and bool(groups_of(self.role, self.duties))
+
+    @property
+    def is_moderator(self) -> bool:
+        """Return True for moderators and administrators who are not banned. It needs only columns that pages read with
+        each name.
+        """
         return self.enabled and self.role in (Role.MODERATOR, Role.ADMIN)
 
     @property
@@ -177,22 +198,19 @@ class User(AbstractBaseUser):
         return self.enabled and self.role == Role.ADMIN
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:
-        """Let administrators view everything in the admin, and moderators the data set and its users.
+        """Return True if one of the user's groups has this permission (`oasst.accounts.groups`).
 
-        Nobody may add, change or delete there. Admin actions call services, which check the role themselves.
+        Nobody may add, change or delete rows in the admin. Its actions call services, which check the actor themselves.
         """
-        if not (self.is_active and self.is_staff) or ".view_" not in perm:
-            return False
-        if self.is_superuser:
-            return True
-        return perm in _FOR_MODERATORS or (perm.startswith("trees.") and perm not in _FOR_ADMINISTRATORS)
+        return any(allows(group, perm) for group in self.group_names)
 
     def has_perms(self, perm_list: list[str], obj: Any = None) -> bool:
         return all(self.has_perm(perm, obj) for perm in perm_list)
 
     def has_module_perms(self, app_label: str) -> bool:
-        modules = ("trees", "accounts", "leaderboard", "inference")
-        return self.is_active and self.is_staff and (self.is_superuser or app_label in modules)
+        """Return True if any page of this app is for the user. The pages themselves decide again."""
+        models_of_app = apps.get_app_config(app_label).get_models()
+        return any(self.has_perm(f"{app_label}.view_{model._meta.model_name}") for model in models_of_app)
 
     def get_full_name(self) -> str:
         """Return the name for the admin."""
@@ -209,16 +227,28 @@ class Ban(models.Model):
     actor = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     reason = models.CharField(max_length=500)
     at = models.DateTimeField(default=timezone.now, editable=False)
+    until = models.DateTimeField(null=True, help_text="Empty if it does not end by itself.")
     lifted_at = models.DateTimeField(null=True)
     lifted_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     lift_reason = models.CharField(max_length=500, blank=True)
+    mailed = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="The user was told of it by mail."
+    )
+
+    class Meta:
+        indexes = [
+            # Those that may end by themselves now.
+            models.Index(
+                fields=["until"], condition=models.Q(lifted_at=None, until__isnull=False), name="ban_by_its_end"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.reason
 
 
-class BanProposal(models.Model):
-    """A proposal to ban an administrator or to lift the ban, which another administrator must confirm."""
+class SecondPersonProposal(models.Model):
+    """A decision about a user that one member of staff proposes and another one must confirm."""
 
     LIFETIME = timedelta(days=7)
 
@@ -227,14 +257,15 @@ class BanProposal(models.Model):
         CONFIRMED = "confirmed"
         WITHDRAWN = "withdrawn"
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="ban_proposals")
     proposer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     reason = models.CharField(max_length=500)
-    lifts = models.BooleanField(default=False, help_text="Ends a ban instead of setting one.")
     at = models.DateTimeField(default=timezone.now, editable=False)
     outcome = models.CharField(max_length=16, choices=Outcome.choices, default=Outcome.OPEN)
     decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
 
     def __str__(self) -> str:
         return self.reason
@@ -244,21 +275,65 @@ class BanProposal(models.Model):
         return self.at + self.LIFETIME
 
 
-class Appeal(models.Model):
-    """What a suspended user says against the suspension, and the answer of a moderator. Closing the account deletes it.
+class BanProposal(SecondPersonProposal):
+    """A proposal to ban an administrator or to lift the ban, which another administrator must confirm."""
 
-    It is about all bans that are in force, and the end of these is its end.
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="ban_proposals")
+    lifts = models.BooleanField(default=False, help_text="Ends a ban instead of setting one.")
+
+
+class PurgeProposal(SecondPersonProposal):
+    """A proposal to purge a user, which another moderator or administrator must confirm."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="purge_proposals")
+
+
+class AccountWarning(models.Model):
+    """What a moderator asks a user to do otherwise. The user is shown it until they confirm that they read it."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="warnings")
+    actor = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=500)
+    # What it is about: no foreign key, because messages are in a higher layer.
+    about = models.CharField(max_length=200, blank=True, help_text="In words, such as the start of a text.")
+    subject_id = models.UUIDField(null=True, help_text="The message that it is about, if there is one.")
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    confirmed_at = models.DateTimeField(null=True, help_text="When the user confirmed that they read it.")
+    withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    withdraw_reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(withdrawn_at=None, withdrawn_by=None)
+                | models.Q(withdrawn_at__isnull=False, withdrawn_by__isnull=False),
+                name="warning_withdrawn_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Appeal(models.Model):
+    """What a user says against a suspension or another decision, and the answer of a moderator. Closing the account
+    deletes it.
+
+    Without `entry` it is about all bans that are in force, and the end of these is its end. With it, it is about the
+    decision that this entry of the audit log records.
     """
 
     TEXT_LIMIT = 2000
 
     class Status(models.TextChoices):
         OPEN = "open", _("Waits for an answer")
-        GRANTED = "granted", _("Suspension lifted")
-        REFUSED = "refused", _("Suspension stays")
+        GRANTED = "granted", _("Granted")
+        REFUSED = "refused", _("Refused")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="appeals")
+    entry = models.ForeignKey("core.AuditEntry", on_delete=models.PROTECT, null=True, related_name="appeals")
     text = models.TextField()
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -270,7 +345,12 @@ class Appeal(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["user"], condition=models.Q(status="open"), name="appeal_open_once"),
+            models.UniqueConstraint(
+                fields=["user"], condition=models.Q(status="open", entry=None), name="appeal_open_once"
+            ),
+            models.UniqueConstraint(
+                fields=["entry"], condition=models.Q(status="open"), name="appeal_open_once_for_each_decision"
+            ),
             models.CheckConstraint(
                 condition=models.Q(status="open", decided_at=None)
                 | (~models.Q(status="open") & models.Q(decided_at__isnull=False)),
@@ -295,6 +375,7 @@ class SuspendedIdentity(models.Model):
     user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="suspended_identities")
     reason = models.CharField(max_length=500, blank=True)
     suspended_at = models.DateTimeField()
+    until = models.DateTimeField(null=True, help_text="When it ends by itself; empty if it does not.")
 
     def __str__(self) -> str:
         return f"{self.digest[:8]}…"

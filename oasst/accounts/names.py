@@ -144,6 +144,20 @@ def is_name_conflict(error: IntegrityError) -> bool:
     return isinstance(cause, UniqueViolation) and cause.diag.constraint_name == NAME_ONCE
 
 
+def restore_name(user: "User", columns: dict[str, Any]) -> None:
+    """Give the user the name back that these values of `FIELDS` are; the caller saves them. Needs an open transaction.
+
+    Raise Invalid `name_taken` if somebody else chose a name that looks like it meanwhile.
+    """
+    previous = user.name_skeleton
+    for column, value in columns.items():
+        setattr(user, column, value)
+    advisory_lock("name", user.name_skeleton)
+    if user.owns_name and is_taken(user.name_skeleton, but_of=user):
+        raise name_taken_error()
+    _notify_lookalikes(user, previous)
+
+
 # --- Names from API clients ---
 
 

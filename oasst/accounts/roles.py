@@ -3,12 +3,17 @@
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
 
+from oasst.accounts import acts
 from oasst.accounts.access import require_moderator
 from oasst.accounts.locks import lock_administrators
 from oasst.accounts.models import Role, User
+from oasst.core.audit.rows import Watched, recorded_rows
 from oasst.core.errors import Conflict, NotAllowed
 
+LISTED = "The settings of the site list this address or account."
 _RANKS = {Role.GENERAL: 0, Role.MODERATOR: 1, Role.ADMIN: 2}
 
 
@@ -24,8 +29,10 @@ def apply_listed_role(user: User) -> None:
     elif _is_listed(user, settings.MODERATOR_EMAILS, settings.MODERATOR_USERS):
         role = Role.MODERATOR
     if _RANKS[role] > _RANKS[Role(user.role)]:
-        user.role = role
-        user.save(update_fields=["role"])
+        watched = {"user": Watched(User.objects.filter(pk=user.pk), ("role",))}
+        with transaction.atomic(), recorded_rows(acts.CHANGE, user, watched, person_id=user.pk, reason=LISTED):
+            user.role = role
+            user.save(update_fields=["role"])
 
 
 def _is_listed(user: User, emails: list[str], accounts: list[str]) -> bool:
@@ -66,5 +73,20 @@ def require_higher_rank(actor: User, user: User) -> None:
         raise NotAllowed("This needs somebody of a higher rank than theirs.", code="rank")
 
 
+def those_above(user: User) -> QuerySet[User]:
+    """Return everybody of a higher rank than this user who could act now."""
+    roles = [role for role, rank in _RANKS.items() if rank > _rank_of(user)]
+    return User.objects.filter(role__in=roles, enabled=True, is_active=True)
+
+
 def has_higher_rank(actor: User, user: User) -> bool:
-    return _RANKS[Role(actor.role)] > _RANKS[Role(user.role)]
+    """Return True for moderators about people without a role, and for administrators about all but each other.
+
+    Operators and auditors count as moderators here, so that no moderator suspends who watches them. Their own duties
+    raise nobody.
+    """
+    return _RANKS[Role(actor.role)] > _rank_of(user)
+
+
+def _rank_of(user: User) -> int:
+    return max(_RANKS[Role(user.role)], _RANKS[Role.MODERATOR] if user.duties else 0)

@@ -4,17 +4,23 @@ The table has only HMACs with a key derived from SECRET_KEY, so without the key 
 with an older key is recognized while that key is in SECRET_KEY_FALLBACKS.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from oasst.accounts.email_addresses import normalize_mailbox
 from oasst.accounts.models import Identity, SuspendedIdentity, User
+from oasst.core.audit.putting_back import Changes, is_still, set_columns
+from oasst.core.audit.rows import Columns
 
+TABLE = "suspended"
+"""What an entry of the audit log calls these hashes. Pages do not show them."""
+COLUMNS = ("user_id", "reason", "suspended_at", "until")
 _SALT = "oasst.accounts.suspended"  # never change it: all stored hashes depend on it
 
 
@@ -36,19 +42,46 @@ def identity_name(api_client_id: object, auth_method: str, username: str) -> str
 def remember(user: User) -> None:
     """Store hashes of everything that this suspended user signs in with. Idempotent."""
     at = user.banned_at or timezone.now()
-    rows = [
-        SuspendedIdentity(digest=_digest(value), user=user, reason=user.ban_reason, suspended_at=at)
-        for value in _names_of(user)
-    ]
+    facts = {"user": user, "reason": user.ban_reason, "suspended_at": at, "until": user.banned_until}
+    rows = [SuspendedIdentity(digest=_digest(value), **facts) for value in _names_of(user)]
     SuspendedIdentity.objects.bulk_create(rows, ignore_conflicts=True)
+    SuspendedIdentity.objects.filter(user=user).update(until=user.banned_until)  # the ban may have been changed
 
 
 def forget(user: User) -> None:
     """Delete the hashes of a user whose ban is lifted, including those of their earlier accounts."""
-    matching = SuspendedIdentity.objects.filter(digest__in=_digests(_names_of(user)))
-    earlier = [pk for pk in matching.values_list("user", flat=True) if pk is not None]
-    SuspendedIdentity.objects.filter(user__in=[user.pk, *earlier]).delete()
-    matching.delete()
+    known_of(user).delete()
+
+
+def known_of(user: User) -> QuerySet[SuspendedIdentity]:
+    """Return the hashes of this user, including those of their earlier accounts. Four statements to find these."""
+    digests = _digests(_names_of(user))
+    matching = SuspendedIdentity.objects.filter(digest__in=digests).exclude(user=None)
+    people = {user.pk, *matching.values_list("user", flat=True)}
+    return SuspendedIdentity.objects.filter(Q(digest__in=digests) | Q(user__in=people))
+
+
+def put_back(changes: Changes) -> None:
+    """Make the hashes what they were before a ban or its end changed them, as its entry in the audit log has them.
+
+    What an operator forgot, or what was remembered again, since then is no obstacle.
+    """
+    before, after = changes.before.get(TABLE, {}), changes.after.get(TABLE, {})
+    SuspendedIdentity.objects.filter(pk__in=[pk for pk in after if before.get(pk) is None]).delete()
+    rows = [SuspendedIdentity(pk=pk) for pk, new in after.items() if new is None]
+    people = {str(pk) for pk in User.objects.filter(pk__in=_people_of(before)).values_list("pk", flat=True)}
+    for row in rows:
+        set_columns(row, before[row.pk] or {})
+        row.user_id = row.user_id if str(row.user_id) in people else None  # the account may be deleted by now
+    SuspendedIdentity.objects.bulk_create(rows, ignore_conflicts=True)
+    for row in SuspendedIdentity.objects.filter(pk__in=[pk for pk, new in after.items() if new and before.get(pk)]):
+        if is_still(row, after[row.pk] or {}):
+            set_columns(row, before[row.pk] or {})
+            row.save()
+
+
+def _people_of(rows: Mapping[str, Columns | None]) -> set[str]:
+    return {row["user_id"] for row in rows.values() if row and row.get("user_id")}
 
 
 def forget_address(email: str) -> int:
@@ -57,8 +90,11 @@ def forget_address(email: str) -> int:
 
 
 def find_suspension(names: Iterable[str]) -> SuspendedIdentity | None:
-    """Return the suspension of one of these names (`address_name`, `account_name`, `identity_name`), with one query."""
-    return SuspendedIdentity.objects.filter(digest__in=_digests(names)).order_by("-suspended_at").first()
+    """Return the suspension of one of these names (`address_name`, `account_name`, `identity_name`) that is in force,
+    with one query.
+    """
+    in_force = SuspendedIdentity.objects.exclude(until__lte=timezone.now())
+    return in_force.filter(digest__in=_digests(names)).order_by("-suspended_at").first()
 
 
 def _names_of(user: User) -> list[str]:

@@ -1,7 +1,7 @@
 from django.conf import settings
 from django.urls import include, path
 
-from oasst.accounts import acknowledgement_views, appeal_views, token_views, views
+from oasst.accounts import acknowledgement_views, appeal_views, token_views, views, warning_views
 from oasst.accounts.authentication import (
     mailed_sign_in_views,
     proof_views,
@@ -18,6 +18,8 @@ urlpatterns = [
     path("suspended/", appeal_views.suspended, name="suspended"),
     path("suspended/appeal/", appeal_views.appeal, name="appeal"),
     path("me/", views.profile, name="profile"),
+    path("me/warning/", warning_views.warning, name="warning"),
+    path("me/warning/confirm/", warning_views.confirm, name="warning_confirm"),
     path("thanks/", acknowledgement_views.thanks, name="thanks"),
     path("me/acknowledgement/", acknowledgement_views.acknowledgement, name="acknowledgement"),
     path("me/present/", views.current_user, name="present"),

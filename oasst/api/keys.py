@@ -60,7 +60,9 @@ def create_key(call: Call) -> Any:
     """Another key for the calling client. At most two are valid at once."""
     ratelimit.count_use(ratelimit.NEW_KEYS, call.client.pk)
     body = call.body or {"name": "", "expires_date": None}
-    api_key, secret = api_clients.create_api_key(call.client, name=body["name"], expires_at=body["expires_date"])
+    api_key, secret = api_clients.create_api_key(
+        call.client, name=body["name"], expires_at=body["expires_date"], program=call.client
+    )
     return _represent(api_key, call, key=secret)
 
 
@@ -73,11 +75,11 @@ class ExpiryQuery(Schema):
 )
 def expire_key(call: Call) -> Any:
     """Let a key expire at a time. One key without an expiry must remain."""
-    key = api_clients.expire_api_key(call.client, call.id("key_id"), call.query["expires_date"])
+    key = api_clients.expire_api_key(call.client, call.id("key_id"), call.query["expires_date"], program=call.client)
     return _represent(key, call)
 
 
 @operation(OPERATIONS, "DELETE", "keys/<key_id>", KEY, status=204, unnumbered_statuses=(404, 409, 410))
 def revoke_key(call: Call) -> None:
     """Revoke a key now. One key without an expiry must remain."""
-    api_clients.expire_api_key(call.client, call.id("key_id"))
+    api_clients.expire_api_key(call.client, call.id("key_id"), program=call.client)

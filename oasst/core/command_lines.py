@@ -1,8 +1,12 @@
-"""Command lines to show to operators, who type them in the root directory of the clone."""
+"""Command lines to show to operators, who type them in the root directory of the clone, and the one that runs."""
 
+from contextvars import ContextVar
 from shlex import quote
 
 from django.conf import settings
+
+running_command: ContextVar[str] = ContextVar("running_command", default="")
+"""The name of the command that an operator runs. `embedded.commands.ServiceCommand` sets it."""
 
 LOCAL_ONLY_NOTICE = (
     "People on other machines reach this site only once PUBLIC_URL (and BIND_ADDRESS, where you set it) is an address "

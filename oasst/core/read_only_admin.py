@@ -1,41 +1,56 @@
 """The base of all admin classes: pages are read-only, and moderators act through services and give a reason.
 
+The services record what was done (`oasst.core.audit`); the history of a row is what the audit log has about it.
+
 The admin site itself is oasst.site.admin_site; apps use it as `django.contrib.admin.site`.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
-from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import PAGE_VAR
 from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import DataError
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 from unfold.forms import ActionForm
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
+from oasst.core.audit.reading import Target, describe, entries_about
 from oasst.core.errors import Busy, DomainError
 from oasst.core.locks import timeouts_as_busy
 
 MAX_ROWS_PER_ACTION = 100
 """Rows per action: each is a transaction, and the response must not take minutes."""
+MAX_NAMED = 5
+"""Refused rows that the message after an action names."""
 FROM_DETAILS = "_from_details"
 REFUSED = "refused_reason"
 """Session key of a reason that was refused, for the form on the next page."""
+HISTORY_PAGE = 50
 _REASON_FIELDS = ("reason", "outcome")
 _FILTER_LOOKUPS = ("exact", "isnull", "isempty", "gte", "lt")
 """The lookups that Django's filters use in their links."""
@@ -91,10 +106,19 @@ class ReadOnlyAdmin(ModelAdmin):
     change_form_outer_before_template = "admin/acts.html"
     reason_label = "Reason"
     reason_limit = 500
+    acting_permission = "accounts.moderate"
+    """Who is offered the actions; the services decide again."""
+    other_permissions: dict[str, str] = {}
+    """Permissions of single actions that need another one than `acting_permission`."""
     destructive: tuple[str, ...] = ()
     """Actions that delete or forbid something: their buttons look dangerous."""
-    empty_text = "There is nothing here."
+    empty_text: str | Promise = "There is nothing here."
     """What the list says without rows. Filters that leave none have their own sentence."""
+
+    @property
+    def media(self) -> forms.Media:
+        """What selects the rows of a list. No form here needs the other scripts of Django, such as for pop-ups."""
+        return forms.Media(js=["admin/js/actions.js"])
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -123,19 +147,56 @@ class ReadOnlyAdmin(ModelAdmin):
         return OfferedFiltersChangeList
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return [_with_badge(self.model, name) for name in super().get_list_display(request)]
+        return [_shown(self.model, name) for name in super().get_list_display(request)]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        sets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):  # a form, whose fields are named
+            return sets
         return [
-            (title, {**options, "fields": [_with_badges(self.model, entry) for entry in options["fields"]]})
-            for title, options in super().get_fieldsets(request, obj)
+            (title, {**options, "fields": [_all_shown(self.model, entry) for entry in options["fields"]]})
+            for title, options in sets
         ]
 
-    def get_paginator(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
-        """Use a counting paginator for the history of one row, which is short and shows the number."""
-        if queryset.model is LogEntry:
-            return Paginator(queryset, *args, **kwargs)
-        return super().get_paginator(request, queryset, *args, **kwargs)
+    def history_targets(self, obj: Any) -> list[Target]:
+        """Return what the history of this row is about, as the audit log names it."""
+        return [(obj._meta.label_lower, str(obj.pk))]
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.has_view_or_change_permission(request, obj):
+            raise PermissionDenied
+        # It is short and shows the number, so it is counted.
+        paginator = Paginator(entries_about(self.history_targets(obj)), HISTORY_PAGE)
+        page = paginator.get_page(request.GET.get(PAGE_VAR, 1))
+        title = Truncator(self.title_of(obj)).chars(60)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("History: %(title)s") % {"title": title},
+            "subtitle": None,
+            "page": page,
+            "lines": describe(list(page)),
+            "page_range": paginator.get_elided_page_range(page.number),
+            "page_var": PAGE_VAR,
+            "object": obj,
+            "object_title": title,
+            "opts": self.opts,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/object_history.html", context)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        """Do nothing: the services record it. The same holds for the two below."""
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        pass
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:
+        pass
 
     def details(self, obj: Any) -> dict[str, Any]:
         """Return template context for the page of one row, shown below its fields."""
@@ -166,6 +227,14 @@ class ReadOnlyAdmin(ModelAdmin):
             form.initial["reason"] = request.session.pop(REFUSED)
         return response
 
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions: dict[str, Any] = super().get_actions(request)
+        return {name: action for name, action in actions.items() if self.may_use(name, request)}
+
+    def may_use(self, action: str, request: HttpRequest) -> bool:
+        """Return True if this user has the permission for the action."""
+        return bool(request.user.has_perm(self.other_permissions.get(action, self.acting_permission)))
+
     def offered_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, str]]:
         """Return the actions that the page of this row offers to this user, with their labels."""
         choices = self.get_action_choices(request, [])
@@ -193,14 +262,11 @@ class ReadOnlyAdmin(ModelAdmin):
         chosen: QuerySet[Any],
         done: str,
         act: Callable[[Any, str], object],
-        *,
-        logged_at: Callable[[Any], Model] = lambda row: row,
     ) -> None:
-        """Call the service `act` with each chosen row and the reason.
+        """Call the service `act`, which records what it does, with each chosen row and the reason.
 
-        A message for each row says `done`, or the sentence that `act` returns, and the admin log keeps it with the
-        reason, in the history of the row, or of another that `logged_at` returns. A refusal of one row does not stop
-        the others.
+        One message says how many are `done`, or the words that `act` returns, and which were refused and why. A refusal
+        of one row does not stop the others.
         """
         reason = request.POST.get("reason", "").strip()
         if not reason:
@@ -213,20 +279,41 @@ class ReadOnlyAdmin(ModelAdmin):
             )
             request.session[REFUSED] = reason
             return
+        done_to, refused = dict[str, list[str]](), list[str]()
         for row in rows:
             name = Truncator(self.title_of(row)).chars(60)
             try:
                 with timeouts_as_busy():
                     result = act(row, reason)
             except DomainError as error:
-                self.message_user(request, f"“{name}”: {error.message}", messages.ERROR)
+                refused.append(f"“{name}”: {error.message}")
                 # The next page shows the reason again only if a second try makes sense.
                 if error.field in _REASON_FIELDS or isinstance(error, Busy):
                     request.session[REFUSED] = reason
             else:
                 outcome = result if isinstance(result, str) else done
-                self.log_change(request, logged_at(row), f"{outcome}: {reason}")
-                self.message_user(request, f"“{name}”: {outcome}.", messages.SUCCESS)
+                done_to.setdefault(outcome, []).append(name)
+        if rows:
+            level = messages.SUCCESS if not refused else messages.WARNING if done_to else messages.ERROR
+            self.message_user(request, _say(done_to, refused), level)
+
+
+def _say(done_to: dict[str, list[str]], refused: list[str]) -> str:
+    """Return one sentence about all rows: what was done to which, and what was refused."""
+    if not refused and len(done_to) == 1:
+        [(outcome, names)] = done_to.items()
+        if len(names) == 1:
+            return f"“{names[0]}”: {outcome}."
+    if not done_to and len(refused) == 1:
+        return refused[0]
+    parts = [f"{len(names)} {outcome}" for outcome, names in done_to.items()]
+    if refused:
+        parts.append(ngettext("%d refused", "%d refused", len(refused)) % len(refused))
+    sentence = f"{', '.join(parts)}."
+    shown = " ".join(refused[:MAX_NAMED])
+    more = len(refused) - MAX_NAMED
+    rest = " " + ngettext("And %d more.", "And %d more.", more) % more if more > 0 else ""
+    return f"{sentence} {shown}{rest}".strip()
 
 
 def _filter_name(list_filter: Any) -> str:
@@ -238,27 +325,84 @@ def _filter_name(list_filter: Any) -> str:
     return str(list_filter.parameter_name)
 
 
-def _with_badges(model: type[Model], entry: Any) -> Any:
-    """Apply `_with_badge` to an entry of `fields`: a name, or several on one line."""
+def _all_shown(model: type[Model], entry: Any) -> Any:
+    """Apply `_shown` to an entry of `fields`: a name, or several on one line."""
     if isinstance(entry, list | tuple):
-        return [_with_badge(model, name) for name in entry]
-    return _with_badge(model, entry)
+        return [_all_shown(model, name) for name in entry]
+    return _shown(model, entry, exactly=True)
 
 
 @cache
-def _with_badge(model: type[Model], name: Any) -> Any:
-    """Return the column, or for a foreign key to a user a function that shows them with their badge."""
+def _shown(model: type[Model], name: Any, *, exactly: bool = False) -> Any:
+    """Return the column, or a function that shows a user with their badge, or how long ago a time is."""
     column = next((field for field in model._meta.concrete_fields if field.name == name), None)
-    if column is None or column.related_model is not get_user_model():
+    if column is None:
+        return name
+    if column.related_model is get_user_model():
+        render: Callable[[Any], Any] = render_person
+    elif isinstance(column, DateTimeField):
+        render = age_and_time if exactly else age
+    else:
         return name
 
     @admin.display(description=str(column.verbose_name), empty_value="–")
-    def person(row: Any) -> SafeString | None:
-        user = getattr(row, name)
-        return user and render_person(user)
+    def shown(row: Any) -> SafeString | None:
+        value = getattr(row, name)
+        return render(value) if value else None
 
-    person.__name__ = name  # the page uses it as the class of the cell
-    return person
+    shown.__name__ = name  # the page uses it as the class of the cell
+    return shown
+
+
+def title_of_row(row: Model) -> str:
+    """Return what the page of a row is called, also in the path above other pages about it."""
+    page = admin.site._registry.get(type(row))
+    return Truncator(page.title_of(row) if isinstance(page, ReadOnlyAdmin) else str(row)).chars(70)
+
+
+def age(moment: datetime | None) -> SafeString:
+    """Return how long ago it was, such as “3 h ago”, or how long it takes until then. Pointing at it shows the time."""
+    if moment is None:
+        return SafeString("–")
+    exactly = date_format(timezone.localtime(moment), "DATETIME_FORMAT")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        timezone.localtime(moment).isoformat(),
+        exactly,
+        _age_in_words(moment),
+    )
+
+
+def age_and_time(moment: datetime | None) -> SafeString:
+    """Return the same with the time beside it, for pages with room."""
+    if moment is None:
+        return SafeString("–")
+    exactly = date_format(timezone.localtime(moment), "DATETIME_FORMAT")
+    return format_html('{} <span class="desk-soft">{}</span>', age(moment), exactly)
+
+
+def _age_in_words(moment: datetime) -> str:
+    seconds = (timezone.now() - moment).total_seconds()
+    if abs(seconds) < 60:
+        return _("just now")
+    length = duration_in_words(abs(seconds))
+    return _("%(length)s ago") % {"length": length} if seconds > 0 else _("in %(length)s") % {"length": length}
+
+
+def duration_in_words(seconds: float) -> str:
+    """Return a length of time in its largest unit: “40 s”, “5 min”, “3 h”, “12 days”, “4 months”, “2 years”."""
+    minutes, hours, days = (int(seconds // unit) for unit in (60, 3_600, 86_400))
+    if minutes == 0:
+        return _("%(number)d s") % {"number": seconds}
+    if hours == 0:
+        return _("%(number)d min") % {"number": minutes}
+    if days == 0:
+        return _("%(number)d h") % {"number": hours}
+    if days < 60:
+        return ngettext("%(number)d day", "%(number)d days", days) % {"number": days}
+    if days < 730:
+        return ngettext("%(number)d month", "%(number)d months", days // 30) % {"number": days // 30}
+    return ngettext("%(number)d year", "%(number)d years", days // 365) % {"number": days // 365}
 
 
 def render_person(person: Any, url: str = "") -> SafeString:

@@ -14,7 +14,7 @@ from django.db import connection, connections
 from django.db.utils import OperationalError
 
 from oasst import env
-from oasst.core.command_lines import manage_command
+from oasst.core.command_lines import manage_command, running_command
 from oasst.core.errors import DomainError
 from oasst.core.locks import timeouts_as_busy
 from oasst.embedded.errors import ServiceError
@@ -43,6 +43,8 @@ class ServiceCommand(BaseCommand):
                 stack.callback(close_connections)
                 if self.needs_tables:
                     require_tables()
+                token = running_command.set(type(self).__module__.rpartition(".")[2])
+                stack.callback(running_command.reset, token)
                 with timeouts_as_busy():
                     return super().execute(*args, **options)
             except ServiceError as error:

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import update_wrapper
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
@@ -15,27 +16,27 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.translation import gettext
 from unfold.sites import UnfoldAdminSite
 
-from inference.models import ChatReport
-from oasst.accounts import appeals
 from oasst.accounts.access import require_member
 from oasst.accounts.administrator_bans import open_proposals
 from oasst.accounts.authentication import reauthentication
 from oasst.accounts.authentication.proof import is_recently_proved
 from oasst.accounts.authentication.second_factor import must_set_up
+from oasst.accounts.groups import MODERATE
 from oasst.accounts.models import User
+from oasst.accounts.roles import has_higher_rank
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.http.middleware import ContentSecurityPolicy
 from oasst.core.read_only_admin import ReadOnlyAdmin
+from oasst.site import purge_proposals
+from oasst.site.bulk import views as bulk_views
+from oasst.site.desk import views as desk
 from oasst.site.first_steps import find_first_steps
+from oasst.site.overview.page import overview
+from oasst.site.overview.views import undo_view
 from oasst.site.status import status_view
-from trees.enrichment.pairs import count_waiting
-from trees.lifecycle.states import TABLE
-from trees.moderation import personal_data
-from trees.moderation.badges import TONES
-from trees.moderation.queries import queues
-from trees.outbox import webhooks
 
 View = Callable[..., HttpResponseBase]
 
@@ -43,8 +44,8 @@ View = Callable[..., HttpResponseBase]
 # policy. There, users' texts are always escaped and never rendered, and scripts still come only from us.
 POLICY = f"{ContentSecurityPolicy.POLICY}; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
 
-# Title, icon, model, and the URL name if it is not the list of the model. A line is hidden from users who may not view
-# the model.
+# Title, icon, model or permission, and the URL name if it is not the list of the model. A line is hidden from users who
+# may not view the model.
 NAVIGATION = (
     (
         "Conversations",
@@ -52,13 +53,15 @@ NAVIGATION = (
             ("Reports", "flag", "trees.report"),
             ("Proposed removals", "gavel", "trees.proposal"),
             ("Withdrawals", "undo", "trees.withdrawal"),
-            ("Said before", "content_copy", "trees.nearduplicate"),
+            ("Repeated messages", "content_copy", "trees.nearduplicate"),
             ("Status", "bar_chart", "trees.messagetree", "admin:status"),
+            ("Open work", "work_history", "trees.opening"),
             ("Conversations", "account_tree", "trees.messagetree"),
             ("Messages", "chat", "trees.message"),
+            ("Acts on many", "done_all", MODERATE, "admin:bulk_acts"),
             ("Gold messages", "verified", "trees.goldmessage"),
             ("Practice texts", "school", "trees.practicetext"),
-            ("Deletions", "delete", "trees.deletion"),
+            ("Removals", "delete", "trees.deletion"),
             ("Steps", "timeline", "trees.treetransition"),
             ("Predictions", "insights", "trees.qualitymodel"),
             ("Snapshots", "inventory_2", "trees.snapshot"),
@@ -69,6 +72,7 @@ NAVIGATION = (
         (
             ("People", "group", "accounts.user"),
             ("Appeals", "balance", "accounts.appeal"),
+            ("Warnings", "campaign", "accounts.accountwarning"),
             ("Purges", "person_remove", "trees.purge"),
             ("Complaints by author", "thumb_down", "leaderboard.trollstanding"),
             ("API clients", "smart_toy", "accounts.apiclient"),
@@ -91,6 +95,7 @@ NAVIGATION = (
         "Site",
         (
             ("Site settings", "toggle_on", "accounts.sitesettings", "admin:accounts_sitesettings_add"),
+            ("Audit log", "fact_check", "core.auditentry"),
             ("Periodic tasks", "schedule", "django_celery_beat.periodictask"),
             ("Runs of jobs", "history", "core.jobrecord"),
             ("Waiting jobs", "hourglass", "core.waitingjob"),
@@ -113,7 +118,25 @@ class ModeratorsSite(UnfoldAdminSite):
             super().register(model_or_iterable, admin_class, **options)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        return [path("status/", self.admin_view(status_view), name="status"), *super().get_urls()]
+        at_desk = [
+            path(f"desk/{route}", self.moderators_view(view), name=name)
+            for route, view, name in (
+                ("", desk.desk, "desk"),
+                ("take/", desk.take, "desk_take"),
+                ("decide/", desk.decide, "desk_decide"),
+                ("undo/", desk.undo, "desk_undo"),
+                ("renew/", desk.renew, "desk_renew"),
+                ("leave/", desk.leave, "desk_leave"),
+            )
+        ]
+        own = [path("status/", self.admin_view(status_view), name="status"), *bulk_views.urls(self.moderators_view)]
+        undo = path("decisions/<int:decision_id>/undo/", self.moderators_view(undo_view), name="decision_undo")
+        return [*own, *at_desk, undo, *super().get_urls()]
+
+    def list_titles(self) -> dict[str, str]:
+        """Return the address of each list in the menu → its name there."""
+        lines = [line for _, group in NAVIGATION for line in group if len(line) == 3]
+        return {reverse(f"admin:{model.replace('.', '_')}_changelist"): title for title, _, model in lines}
 
     def has_permission(self, request: HttpRequest) -> bool:
         try:
@@ -135,16 +158,27 @@ class ModeratorsSite(UnfoldAdminSite):
                 require_member(request.user)
                 raise NotAllowed("This is for moderators.", code="moderators_only")
             if must_set_up(request.user):
-                messages.warning(request, "Moderators of this site need a second factor. Please set one up first.")
+                messages.warning(request, gettext("Who enters here needs a second factor. Please set one up first."))
                 return redirect("mfa_index")
             if not is_recently_proved(request, reauthentication.ADMIN_HOURS * 3600):
                 return reauthentication.redirect_to_proof(request)
             response = inner(request, *args, **kwargs)
-            if response.status_code == 200 and response.get("Content-Type", "").startswith("text/html"):
+            is_page = response.status_code in (HTTPStatus.OK, HTTPStatus.UNPROCESSABLE_ENTITY)
+            if is_page and response.get("Content-Type", "").startswith("text/html"):
                 response["Content-Security-Policy"] = POLICY
             return response
 
         return update_wrapper(guarded, inner)
+
+    def moderators_view(self, view: View) -> View:
+        """Wrap a view of those who decide: auditors and operators get an error."""
+
+        def for_moderators(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not request.user.has_perm(MODERATE):
+                raise NotAllowed(gettext("This is for moderators."), code="moderators_only")
+            return view(request, *args, **kwargs)
+
+        return self.admin_view(update_wrapper(for_moderators, view))
 
     def _search_apps(self, app_list: list[dict[str, Any]], search_term: str) -> list[Any]:
         """Return the results as plain dicts: the cache cannot store the library's own objects."""
@@ -165,49 +199,36 @@ class ModeratorsSite(UnfoldAdminSite):
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         user = request.user
         assert isinstance(user, User)  # admin_view lets nobody else in
-        waiting = queues()
-        states = [
-            {
-                "label": row.label,
-                "meaning": row.meaning,
-                "tone": TONES[state],
-                "count": waiting.trees.get(state, 0),
-                "url": f"{reverse('admin:trees_messagetree_changelist')}?state={state}",
-            }
-            for state, row in TABLE.items()
-        ]
-        context = {
-            "waiting": waiting,
-            "near_duplicates": count_waiting(),
-            "personal_data": personal_data.count_waiting(),
-            "states": states,
-            "chat_reports": ChatReport.open_summary(),
-            "appeals": appeals.open_summary(),
-            "steps": find_first_steps(user, user.working_language, has_trees=bool(waiting.trees)),
-            **(extra_context or {}),
-        }
+        if not user.has_perm("trees.view_message"):  # operators: the queues are not for them
+            return redirect(navigation(request)[-1]["items"][0]["link"])
+        context = {**overview(user), **(extra_context or {})}
+        context["steps"] = find_first_steps(user, user.working_language, has_trees=context["has_trees"])
+        if user.has_perm(MODERATE):
+            purges = purge_proposals.open_proposals().select_related("user", "proposer")
+            context["purge_proposals"] = [one for one in purges if has_higher_rank(user, one.user)]
         if user.is_superuser:
-            context["webhooks_off"] = webhooks.failed_webhooks().count()
             context["proposals"] = open_proposals().select_related("user")
         return super().index(request, context)
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the groups of the sidebar for this user; the UNFOLD setting names this function."""
-    first: dict[str, Any] = {"title": "Queues", "icon": "inbox", "link": reverse("admin:index")}
-    groups: list[dict[str, Any]] = [{"title": "", "items": [first]}]
+    first: dict[str, Any] = {"title": "Queues", "icon": "space_dashboard", "link": reverse("admin:index")}
+    at_desk: dict[str, Any] = {"title": gettext("Desk"), "icon": "inbox", "link": reverse("admin:desk")}
+    top = [at_desk] if request.user.has_perm(MODERATE) else []
+    groups: list[dict[str, Any]] = [{"title": "", "items": [*top, first]}]
     for title, lines in NAVIGATION:
         items = []
         for name, icon, model, *page in lines:
             app, _, model_name = model.partition(".")
-            if request.user.has_perm(f"{app}.view_{model_name}"):
+            if request.user.has_perm(model if model == MODERATE else f"{app}.view_{model_name}"):
                 link = reverse(page[0] if page else f"admin:{app}_{model_name}_changelist")
                 items.append({"title": name, "icon": icon, "link": link})
         if items:
             groups.append({"title": title, "items": items})
     # The longest link that is a prefix of the path is the current one.
-    start, *links = [str(item["link"]) for group in groups for item in group["items"]]
-    current = max((link for link in links if request.path.startswith(link)), key=len, default=start)
+    links = [str(item["link"]) for group in groups for item in group["items"]]
+    current = max((link for link in links if request.path.startswith(link)), key=len, default=first["link"])
     for group in groups:
         for item in group["items"]:
             item["active"] = item["link"] == current

@@ -28,9 +28,10 @@ from oasst.api.fields import (
 from oasst.api.next_auth import read_email
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core import ratelimit
+from oasst.core.audit.recording import record
 from oasst.core.http import api_paths
 from oasst.core.text.validation import clean_line
-from oasst.site import merging
+from oasst.site import acts, merging
 from trees.api.labels import LabelName
 from trees.api.stats import SystemStats, system_stats
 from trees.lifecycle.policy import TreePolicy, current_policy
@@ -71,6 +72,7 @@ def create_client(call: Call) -> str:
         frontend_type=body["frontend_type"],
         trusted=bool(body["trusted"]),
         admin_email=body["admin_email"] or "",
+        reason="With a root token.",
     )
     return key
 
@@ -193,9 +195,12 @@ def _purge(call: Call, *, ban: bool, **limits: Any) -> dict[str, Any]:
         before = system_stats()
         user = lock_non_staff(call.id("user_id"))
         messages = Message.objects.filter(author=user, deleted=False, **limits).order_by("tree_id")
-        delete_in_transaction(messages.values_list("tree_id", "pk"), call.client, None, current_policy())
+        found = list(messages.values_list("tree_id", "pk"))
+        delete_in_transaction(found, call.client, None, current_policy())
+        if found:
+            record(acts.DELETE_MESSAGES, user, program=call.client, person_id=user.pk, after={"messages": len(found)})
         if ban:
-            bans.set_by_client(user, enabled=False, reason=client_reason(call.client))
+            bans.set_by_client(user, program=call.client, enabled=False, reason=client_reason(call.client))
             # The row stays, so that the same name does not return as a new user.
             user.deleted_at = timezone.now()
             user.save(update_fields=["deleted_at"])
@@ -237,7 +242,9 @@ def merge_users(call: Call) -> None:
     """Merge several accounts of one person."""
     sources: list[UUID] = call.required_body["source_user_ids"]
     if sources:
-        merging.merge_users(destination_id=call.required_body["destination_user_id"], source_ids=sources)
+        merging.merge_users(
+            destination_id=call.required_body["destination_user_id"], source_ids=sources, program=call.client
+        )
 
 
 # --- Others ---

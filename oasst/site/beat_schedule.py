@@ -31,6 +31,20 @@ SCHEDULES = (
     ScheduleEntry(
         "Forget what webhooks were told long ago", "trees.schedules.forget_deliveries", crontab(hour="4", minute="5")
     ),
+    ScheduleEntry("Chain what moderators did", "oasst.site.schedules.link_audit_entries", crontab()),
+    ScheduleEntry(
+        "Check the log of what moderators did", "oasst.site.schedules.verify_audit_log", crontab(hour="3", minute="50")
+    ),
+    ScheduleEntry(
+        "Forget who held items of the desk", "oasst.site.schedules.forget_desk_claims", crontab(hour="4", minute="55")
+    ),
+    ScheduleEntry(
+        "Lift suspensions that are over", "oasst.site.schedules.lift_ended_suspensions", crontab(minute="*/5")
+    ),
+    ScheduleEntry("Count what waits for moderators", "oasst.site.schedules.count_queues", crontab(minute="*/10")),
+    ScheduleEntry(
+        "Forget acts on many that nobody began", "oasst.site.schedules.clean_desk", crontab(hour="4", minute="25")
+    ),
     ScheduleEntry("Let old work leave the boards", "leaderboard.schedules.move_boards_on", crontab()),
     ScheduleEntry("Put the boards in order", "leaderboard.schedules.put_boards_in_order", crontab(minute="*/10")),
     ScheduleEntry("Refresh the statistics", "leaderboard.schedules.refresh_statistics", crontab(minute="*/10")),

@@ -10,10 +10,12 @@ from django.db.models import ManyToOneRel, Q, QuerySet
 
 from leaderboard import streaks
 from leaderboard.scoring import trees_of
+from oasst.accounts import warnings
 from oasst.accounts.closing import close_account
 from oasst.accounts.identities import lock_non_staff
-from oasst.accounts.models import Secret, User
+from oasst.accounts.models import ApiClient, Secret, User
 from oasst.core.after_commit import enqueue
+from oasst.core.audit.people import record_merging
 from oasst.core.errors import Conflict
 from tasks.models import Task
 from trees import jobs
@@ -23,11 +25,12 @@ from trees.outbox import publishing
 
 
 @transaction.atomic
-def merge_users(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
+def merge_users(*, destination_id: UUID, source_ids: Sequence[UUID], program: ApiClient | None = None) -> None:
     """Move everything from the sources to the destination and close the sources. Unknown sources are skipped.
 
     What one person may do only once but both did, such as a review of the same text, stays with the closed account,
-    because decisions rest on it. A suspension of any account suspends the destination.
+    because decisions rest on it. Entries of the audit log stay as they are, see
+    `oasst.core.audit.people`. A suspension of any account suspends the destination.
 
     Raise NotFound (no destination), NotAllowed (staff), Conflict (`purged`, `destination_closed`).
     """
@@ -46,10 +49,13 @@ def merge_users(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
         for relation in _relations():
             _move(relation.related_model._base_manager.filter(**{relation.field.name: source}), relation, destination)
         _move_tasks(source, destination)
-        close_account(source)
+        record_merging(source, destination, program=program)
+        close_account(source, merged=True)
+    warnings.remember_newest(destination)
     banned = next((source for source in locked.values() if not source.enabled), None)
     if banned is not None:
-        bans.set_by_client(destination, enabled=False, reason=banned.ban_reason)
+        until, reason = banned.banned_until, banned.ban_reason
+        bans.set_by_client(destination, program=program, enabled=False, reason=reason, until=until)
     enqueue(jobs.follow_standing, str(destination.pk))  # complaints of several accounts are now one
     streaks.recompute_streaks(User.objects.filter(pk__in=people))
     # These events make the scores follow, tree by tree.
@@ -68,7 +74,7 @@ def _relations() -> list[ManyToOneRel]:
     # Consent, secrets and settings belong to the account they were given to, so they end with the source.
     excluded = (
         *("tasks.Task", "accounts.Consent", "accounts.Acknowledgement", "accounts.ProgramSession"),
-        *("mfa.Authenticator", "site.Notice", "site.NoticeAccount"),
+        *("mfa.Authenticator", "site.Notice", "site.NoticeAccount", "core.AuditEntry"),
     )
     return [
         relation

@@ -12,21 +12,24 @@ from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from celery import shared_task
-from django.contrib.admin.models import LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from inference.chats.cleanup import erase_chats
 from oasst.accounts import account_bans, locks, roles
 from oasst.accounts.access import require_moderator
-from oasst.accounts.models import Ban, User
+from oasst.accounts.models import Appeal, Ban, User
 from oasst.core.after_commit import enqueue
+from oasst.core.audit.erasing import erase_words_about
+from oasst.core.audit.recording import record
 from oasst.core.errors import Conflict, Gone, NotFound
 from oasst.core.jobs import ROUND_SECONDS, run_for_each, timed_rounds
 from oasst.core.locks import advisory_lock
 from oasst.core.text.validation import clean_reason
+from oasst.site import acts
+from oasst.site.forgetting import forget_words_about
 from oasst.site.models import Notice
 from tasks.models import Draft, Task
 from tasks.upkeep import advance_tree, free_openings
@@ -83,19 +86,25 @@ def preview_purge(*, user: User, actor: User, policy: TreePolicy, seconds: float
 
 
 def start_purge(*, user: User, actor: User, reason: str) -> Purge:
-    """Ban the user and start the purge. Raise what a ban raises, Invalid (the reason), Conflict (`already_purged`)."""
+    """Ban the user and start the purge, without a second person (`purge_proposals`), also in the caller's transaction.
+
+    Raise what a ban raises, Invalid (the reason), Conflict (`already_purged`).
+    """
     reason = clean_reason(reason)
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         locks.lock_user(user)
         roles.require_higher_rank(actor, user)
         banned = user.enabled
         if banned:
             account_bans.ban(user, actor=actor, reason=reason)
+        else:
+            account_bans.forget_end(user)
         try:
             with transaction.atomic():
                 purge = Purge.objects.create(person=user, actor=actor, reason=reason, banned=banned)
         except IntegrityError:
             raise Conflict("What this person gave is purged already.", code="already_purged") from None
+        record(acts.PURGE, purge, actor=actor, person_id=user.pk, reason=reason)
         enqueue(go_on_with_purge, str(purge.pk))
         return purge
 
@@ -105,19 +114,33 @@ def undo_purge(*, purge_id: UUID, actor: User, reason: str) -> Purge:
 
     Raise NotAllowed, Invalid (the reason), NotFound, Conflict (`not_purged`), Gone (`too_late`).
     """
-    require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
-        purge = _lock(purge_id)
-        roles.require_higher_rank(actor, purge.person)
-        if purge.stage == Stage.UNDONE:
-            raise Conflict("This purge was undone already.", code="not_purged")
-        if not purge.can_be_undone(timezone.now()):
-            raise Gone("A purge can be undone for 30 days, and they are over.", code="too_late")
-        purge.stage, purge.undo_actor, purge.undo_reason = Stage.UNDOING, actor, reason
-        purge.save(update_fields=["stage", "undo_actor", "undo_reason"])
-        enqueue(go_on_with_purge, str(purge.pk))
-        return purge
+        return begin_undo(purge_id, actor=actor, reason=reason)
+
+
+def begin_undo(purge_id: UUID, *, actor: User, reason: str) -> Purge:
+    """Do what `undo_purge` does in the open transaction, for a caller that has checked the reason."""
+    require_moderator(actor)
+    purge = _lock(purge_id)
+    roles.require_higher_rank(actor, purge.person)
+    if purge.stage == Stage.UNDONE:
+        raise Conflict(gettext("This purge was undone already."), code="not_purged")
+    if not purge.can_be_undone(timezone.now()):
+        raise Gone(gettext("A purge can be undone for 30 days, and they are over."), code="too_late")
+    record(
+        acts.UNDO_PURGE,
+        purge,
+        actor=actor,
+        person_id=purge.person_id,
+        reason=reason,
+        before={"purge": {str(purge.pk): {"stage": purge.stage}}},
+        after={"purge": {str(purge.pk): {"stage": Stage.UNDOING}}},
+    )
+    purge.stage, purge.undo_actor, purge.undo_reason = Stage.UNDOING, actor, reason
+    purge.save(update_fields=["stage", "undo_actor", "undo_reason"])
+    enqueue(go_on_with_purge, str(purge.pk))
+    return purge
 
 
 @shared_task
@@ -237,8 +260,19 @@ def _finish_undo(purge_id: UUID) -> None:
             return
         purge.stage, purge.undone_at = Stage.UNDONE, timezone.now()
         purge.save(update_fields=["stage", "undone_at"])
+        record(
+            acts.PURGE_UNDONE,
+            purge,
+            actor=purge.undo_actor,
+            person_id=purge.person_id,
+            reason=purge.undo_reason,
+            before={"purge": {str(purge.pk): {"stage": Stage.UNDOING}}},
+            after={"purge": {str(purge.pk): {"stage": Stage.UNDONE}}},
+        )
         if purge.banned:
             _lift_ban(purge, actor=purge.undo_actor)
+        else:
+            account_bans.remember_end(locks.lock_user(purge.person))
 
 
 def _lift_ban(purge: Purge, *, actor: User) -> None:
@@ -256,6 +290,7 @@ def _lift_ban(purge: Purge, *, actor: User) -> None:
 
 
 MESSAGES_PER_BATCH = 200
+NOT_UNDONE = "Nobody undid the purge within its 30 days."
 
 
 def _erase(purge: Purge) -> Iterator[None]:
@@ -265,7 +300,6 @@ def _erase(purge: Purge) -> Iterator[None]:
     """
     person = purge.person
     own = Message.objects.filter(author=person, deleted=True, created_at__lte=purge.finished_at).exclude(text="")
-    content_type = ContentType.objects.get_for_model(Message)
     while ids := list(own.order_by("pk").values_list("pk", flat=True)[:MESSAGES_PER_BATCH]):
         with transaction.atomic(durable=True):
             locked = Message.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
@@ -274,9 +308,6 @@ def _erase(purge: Purge) -> Iterator[None]:
             MessageReading.objects.filter(revision__message__in=ids).delete()
             about_texts.forget(ids)
             Message.objects.filter(pk__in=ids).update(text="", text_digest=hash_text(""), looks_like="")
-            # The admin log holds the beginning of a message's text.
-            entries = LogEntry.objects.filter(content_type=content_type, object_id__in=[str(pk) for pk in ids])
-            entries.update(object_repr="")
         yield
     with transaction.atomic(durable=True):
         Draft.objects.filter(task__user=person).delete()
@@ -286,5 +317,9 @@ def _erase(purge: Purge) -> Iterator[None]:
         Report.everything.filter(set_aside=purge).delete()
         Withdrawal.objects.filter(message__author=person).exclude(reason="").update(reason="")
         Notice.objects.filter(person=person).delete()
-        Purge.objects.filter(pk=purge.pk).update(erased_at=timezone.now())
+        Appeal.objects.filter(user=person).exclude(status=Appeal.Status.OPEN).update(text="")
+        erase_words_about(person)
+        forget_words_about(person.pk)
+        if Purge.objects.filter(pk=purge.pk, erased_at=None).update(erased_at=timezone.now()):
+            record(acts.ERASE_PURGED, purge, person_id=person.pk, reason=NOT_UNDONE)
     erase_chats(person.pk)

@@ -4,12 +4,17 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
+from oasst.accounts import account_bans
 from oasst.accounts.authentication import mailed_sign_ins
 from oasst.accounts.authentication.sessions import SessionStore
 from oasst.accounts.models import Session
 from oasst.core import jobs
+from oasst.core.audit import chain
 from oasst.site import purging
+from oasst.site.bulk import previews
+from oasst.site.desk import claims
 from oasst.site.invariants import find_differences
+from oasst.site.overview import history
 from trees.lifecycle.policy import current_policy
 
 log = structlog.get_logger(__name__)
@@ -53,3 +58,42 @@ def clear_sessions_of_nobody() -> None:
     """
     mailed_sign_ins.forget_expired()
     Session.objects.filter(account=None, expire_date__lt=timezone.now()).delete()
+
+
+@shared_task
+def link_audit_entries() -> int:
+    """Append new entries of the audit log to its chain; return how many."""
+    return chain.link_new()
+
+
+@shared_task
+def forget_desk_claims() -> int:
+    """Delete claims of the moderators' desk that ended a day ago; return how many."""
+    return claims.forget_expired()
+
+
+@shared_task(base=jobs.NightJob, autoretry_for=())
+def verify_audit_log() -> None:
+    """Append what each minute's run does not look for, and verify the whole chain. Fails if anything is wrong."""
+    chain.link_all()
+    faults = [str(fault) for fault, _ in zip(chain.verify(), range(10), strict=False)]
+    if faults:
+        raise AssertionError(f"The audit log is not what it was ({'; '.join(faults)}). audit_verify says all.")
+
+
+@shared_task
+def count_queues() -> int:
+    """Count how the moderators' queues fare today, and on days that were missed; return how many numbers changed."""
+    return history.count_days()
+
+
+@shared_task
+def clean_desk() -> int:
+    """Delete acts on many that were shown and not begun, and old counts of the queues; return how many rows."""
+    return previews.forget_drafts() + history.forget_days()
+
+
+@shared_task
+def lift_ended_suspensions() -> int:
+    """Let people in again whose suspension was until now; return how many."""
+    return account_bans.lift_those_that_are_over()

@@ -8,22 +8,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 
 from leaderboard import cached_statistics, charts
 from oasst.core.text.languages import name_of
-from trees.lifecycle.states import TABLE, State, Work
+from trees.lifecycle.states import TABLE, State
+from trees.moderation.badges import WORKS
 from trees.moderation.queries import OpenWork, open_work
-
-WORKS = {
-    Work.LABEL_INITIAL_PROMPT: _("Check prompts"),
-    Work.LABEL_PROMPTER_REPLY: _("Check follow-ups"),
-    Work.LABEL_ASSISTANT_REPLY: _("Check answers"),
-    Work.PROMPTER_REPLY: _("Write follow-ups"),
-    Work.ASSISTANT_REPLY: _("Write answers"),
-    Work.RANK_PROMPTER_REPLIES: _("Rank follow-ups"),
-    Work.RANK_ASSISTANT_REPLIES: _("Rank answers"),
-}
 
 
 def status_view(request: HttpRequest) -> HttpResponse:
@@ -42,12 +32,13 @@ def status_view(request: HttpRequest) -> HttpResponse:
         "state_rows": _state_rows(states),
         "counted_at": counted[0].updated_at if counted else None,
         "trees_url": reverse("admin:trees_messagetree_changelist"),
+        "openings_url": reverse("admin:trees_opening_changelist"),
     }
     return render(request, "admin/status.html", context)
 
 
 def _work_rows(openings: list[OpenWork]) -> list[dict[str, Any]]:
-    """Return a row for each language: its name, for each kind of work (number, held), and how many openings in all."""
+    """Return a row for each language: its name, (kind, number, held) of each work, and how many openings in all."""
     found: dict[str, dict[str, OpenWork]] = defaultdict(dict)
     for one in openings:
         found[one.lang][one.work] = one
@@ -55,7 +46,10 @@ def _work_rows(openings: list[OpenWork]) -> list[dict[str, Any]]:
         {
             "lang": lang,
             "name": name_of(lang),
-            "cells": [(works[work].number, works[work].held) if work in works else (0, 0) for work in WORKS],
+            "cells": [
+                (work.value, works[work].number, works[work].held) if work in works else (work.value, 0, 0)
+                for work in WORKS
+            ],
             "total": sum(one.number for one in works.values()),
         }
         for lang, works in found.items()

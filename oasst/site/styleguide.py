@@ -26,7 +26,7 @@ from leaderboard.levels import level_of
 from leaderboard.own_statistics import table_of
 from leaderboard.streaks import Streak
 from leaderboard.time_frames import Frame
-from oasst.accounts.forms import AppealForm, LanguagesField, LanguagesForm, TimeZoneInput
+from oasst.accounts.forms import AppealForm, DecisionAppealForm, LanguagesField, LanguagesForm, TimeZoneInput
 from oasst.accounts.models import User
 from oasst.accounts.site_settings.reading import CurrentSettings
 from oasst.core.markdown import rendering
@@ -313,10 +313,12 @@ DOCUMENT = Sample(
 )
 PEOPLE = [
     Sample(display_name="Alice Aldergrove"),
-    Sample(display_name="Mo", is_staff=True, get_role_display="Moderator"),
+    Sample(display_name="Mo", is_moderator=True, get_role_display="Moderator"),
     Sample(display_name="مريم", program_beside="A bot on Discord"),
 ]
-USER = Sample(is_authenticated=True, is_staff=True, display_name="Alice Aldergrove", email="alice@example.org")
+USER = Sample(
+    is_authenticated=True, is_staff=True, is_moderator=True, display_name="Alice Aldergrove", email="alice@example.org"
+)
 NOBODY = Sample(is_authenticated=False)
 
 
@@ -401,6 +403,23 @@ def _dashboard(**more: Any) -> dict[str, Any]:
 def _suspended(**more: Any) -> dict[str, Any]:
     reason = "Eleven answers pasted from a chatbot."
     return {"reason": reason, "since": NOW, "contact": "moderators@example.org", "appeal": None, **more}
+
+
+def _answered(status: str, answer: str) -> Sample:
+    return Sample(text="Those words were mine.", status=status, created_at=NOW, decided_at=NOW, answer=answer)
+
+
+def _decision(*, form: DecisionAppealForm | None = None, **more: Any) -> dict[str, Any]:
+    decision = Sample(
+        entry=Sample(pk=1),
+        sentence="A moderator removed your reply.",
+        reason="Word for word from page 12 of a cookbook.",
+        at=NOW,
+        until=NOW + timedelta(days=30),
+        can_be_appealed=True,
+        **{"appeals": [], **more},
+    )
+    return {"decision": decision, "message": Sample(created_at=NOW - timedelta(days=2)), "form": form}
 
 
 def _reports() -> dict[str, Any]:
@@ -631,6 +650,30 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
             ),
             again_at=NOW + timedelta(days=14),
         ),
+    ),
+    "suspended-until": (
+        "accounts/suspended.html",
+        True,
+        lambda: _suspended(
+            until=NOW + timedelta(days=7),
+            form=AppealForm(),
+            earlier=[_answered("refused", "All eleven are word for word what a chatbot writes.")],
+        ),
+    ),
+    "warning": (
+        "accounts/warning.html",
+        True,
+        lambda: {
+            "warning": Sample(pk=1, reason="Please write answers yourself.", about=ANSWER, at=NOW),
+            "entry_id": 1,
+            "next": "/dashboard/",
+        },
+    ),
+    "decision": ("trees/decision.html", True, lambda: _decision(form=DecisionAppealForm())),
+    "decision-appealed": (
+        "trees/decision.html",
+        True,
+        lambda: _decision(appeals=[_answered("refused", "It is still from page 12.")], again_at=NOW),
     ),
     "reports": ("trees/reports.html", True, _reports),
     "thanks": (

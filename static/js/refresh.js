@@ -1,10 +1,10 @@
 /* Keeps the pieces of a page current: [data-refresh] names the address, [data-refreshed] are the pieces, found by id.
-   Asks once a minute while the page is visible, at once when it becomes visible again, and does nothing after errors.
+   Asks once a minute, or every [data-refresh-every] milliseconds, while the page is visible, at once when it becomes visible again, and does nothing after errors.
    A piece that the user is about to press stays until the next time. */
 (() => {
-  const EVERY = 60_000; // milliseconds
   const page = document.querySelector("[data-refresh]");
   if (!page) return;
+  const EVERY = Number(page.dataset.refreshEvery) || 60_000; // milliseconds
   let asked = Date.now();
   let asking = false;
 
@@ -32,6 +32,7 @@
         const html = new DOMParser().parseFromString(await answer.text(), "text/html");
         const fresh = html.querySelector("[data-refresh-version]");
         if (fresh) swap(fresh);
+        if (fresh && "refreshOver" in fresh.dataset) clearInterval(clock);
       }
     } catch {
       /* offline: the next time */
@@ -40,6 +41,6 @@
     }
   };
 
-  setInterval(ask, 5_000);
+  const clock = setInterval(ask, Math.min(5_000, EVERY));
   document.addEventListener("visibilitychange", ask);
 })();

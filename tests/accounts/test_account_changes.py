@@ -1,9 +1,9 @@
 """Staff change the account of somebody else: name, role, notes and whether it is on the boards."""
 
+import json
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
@@ -12,6 +12,7 @@ from leaderboard.time_frames import Frame
 from oasst.accounts import account_changes
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError
+from oasst.core.models import AuditEntry
 from tests.factories import growing_tree, new_person, new_reply
 
 pytestmark = pytest.mark.django_db
@@ -53,7 +54,10 @@ class TestPage:
             *("Evelyn", "moderator", "Helps a lot."),
             True,
         )
-        assert LogEntry.objects.get().change_message == "changed Display name, Role, Notes: She asked."
+        entry = AuditEntry.objects.get()
+        assert (entry.act, entry.text.reason) == ("account.change", "She asked.")
+        changed = json.loads(entry.text.before)["user"][str(eve.pk)]
+        assert {"display_name": "Eve", "role": "general", "notes": ""}.items() <= changed.items()
 
     def test_it_shows_messages_and_statistics(self, mo: User, alice: User, bob: User) -> None:
         new_reply(growing_tree(alice), bob, "Flour first.")
@@ -99,7 +103,7 @@ class TestPage:
         assert response.status_code == 422 and told in response.text
         assert sent.get("notes", "Typed.") in response.text
         eve.refresh_from_db()
-        assert (eve.display_name, eve.notes) == ("Eve", "") and not LogEntry.objects.exists()
+        assert (eve.display_name, eve.notes) == ("Eve", "") and not AuditEntry.objects.exists()
 
 
 class TestRights:

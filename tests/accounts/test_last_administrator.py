@@ -162,22 +162,22 @@ class TestTwoOthers:
         browser = Client()
         browser.force_login(grace)
         page = browser.get(page_of_linus).text
-        assert "A ban is proposed" in page and "Ada" in page
-        assert ">Linus</bdi>" in browser.get(reverse("admin:index")).text.partition("ban to confirm: ")[2]
-        assert ">Confirm the ban<" in page and "Withdraw the proposal" not in acts_of(page)
+        assert "A suspension is proposed" in page and "Ada" in page
+        assert ">Linus</bdi>" in browser.get(reverse("admin:index")).text.partition("suspension to confirm: ")[2]
+        assert ">Confirm the suspension<" in page and "Withdraw the proposal" not in acts_of(page)
         browser.force_login(ada)
         page = acts_of(browser.get(page_of_linus).text)
-        assert "Withdraw the proposal" in page and "he ban<" not in page
+        assert "Withdraw the proposal" in page and "he suspension<" not in page
         start = browser.get(reverse("admin:index")).text
         assert "you proposed it" in start and "to confirm" not in start
         browser.force_login(linus)
         assert acts_of(browser.get(page_of_linus).text) == ""
-        assert "proposed ban of yourself" in browser.get(reverse("admin:index")).text
+        assert "proposed suspension of yourself" in browser.get(reverse("admin:index")).text
         assert "your proposal is withdrawn" in act(ada, "withdraw")
         browser.force_login(ada)
-        assert ">Propose a ban<" in acts_of(browser.get(page_of_linus).text)
+        assert ">Propose a suspension<" in acts_of(browser.get(page_of_linus).text)
         act(ada, "ban")
-        assert "banned." in act(grace, "ban")
+        assert "suspended." in act(grace, "ban")
         linus.refresh_from_db()
         assert not linus.enabled
 

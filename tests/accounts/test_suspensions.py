@@ -2,6 +2,7 @@
 
 import io
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.test import Client, RequestFactory
+from django.utils import timezone
 
 from oasst.accounts import (
     account_bans,
@@ -25,10 +27,15 @@ from oasst.accounts import (
 from oasst.accounts.access import require_contributor
 from oasst.accounts.authentication.adapters import AccountAdapter, SocialAccountAdapter
 from oasst.accounts.models import ApiClient, Identity, SuspendedIdentity, User
+from oasst.core.audit.reading import describe, with_words
 from oasst.core.errors import Invalid, NotAllowed
+from oasst.core.models import AuditEntry
+from oasst.site import purging
+from oasst.site.desk.undoing import undo_entry
 from oasst.site.merging import merge_users
 from tests.accounts.authentication.test_reauthentication import browser_of
 from tests.accounts.authentication.test_sign_in import CONFIRM, DOOR, ask, mailed_code, signed_in
+from trees.lifecycle.policy import TreePolicy
 from trees.moderation import bans
 
 pytestmark = pytest.mark.django_db
@@ -189,6 +196,68 @@ class TestTheEndOfABan:
         assert not SuspendedIdentity.objects.exists()
 
 
+class TestUndo:
+    """What recognizes somebody is as before, also of earlier accounts."""
+
+    def known(self) -> list[dict[str, Any]]:
+        return list(SuspendedIdentity.objects.order_by("pk").values())
+
+    def undo(self, actor: User) -> None:
+        undo_entry(AuditEntry.objects.filter(act__startswith="account.").latest("pk").pk, actor=actor, reason="A slip.")
+
+    def test_of_the_end_of_a_ban_of_somebody_who_came_back(self, eve: User, mo: User) -> None:
+        first = str(eve.email)
+        EmailAddress.objects.create(user=eve, email="second@example.org", verified=True)
+        bans.ban(eve, actor=mo, reason="Spam", until=timezone.now() + timedelta(days=9))
+        closing.close_account(eve)
+        back = registration.get_or_create_by_email("second@example.org")
+        before = self.known()
+        assert len(before) == 2
+        bans.unban(back, actor=mo, reason="We talked.")
+        self.undo(mo)
+        assert self.known() == before
+        closing.close_account(back)
+        assert not registration.get_or_create_by_email(first).enabled
+
+    def test_of_a_ban(self, eve: User, mo: User) -> None:
+        bans.ban(eve, actor=mo, reason="Spam")
+        self.undo(mo)
+        assert self.known() == []
+
+    def test_of_a_second_ban(self, eve: User, mo: User) -> None:
+        bans.ban(eve, actor=mo, reason="Spam", until=timezone.now() + timedelta(days=9))
+        before = self.known()
+        bans.ban(eve, actor=mo, reason="And more.")
+        self.undo(mo)
+        assert self.known() == before
+
+    def test_what_an_operator_forgot_since_is_no_obstacle(self, eve: User, mo: User) -> None:
+        bans.ban(eve, actor=mo, reason="Spam", until=timezone.now() + timedelta(days=9))
+        bans.ban(eve, actor=mo, reason="And more.")
+        SuspendedIdentity.objects.all().delete()
+        self.undo(mo)
+        eve.refresh_from_db()
+        assert not eve.enabled
+
+    def test_pages_do_not_show_hashes(self, eve: User, mo: User) -> None:
+        bans.ban(eve, actor=mo, reason="Spam")
+        digest = SuspendedIdentity.objects.get().pk
+        entries = list(with_words(AuditEntry.objects.all()))
+        assert digest in entries[0].text.after
+        assert digest not in str(describe(entries))
+
+
+def test_a_purge_keeps_out_who_would_come_back(eve: User, mo: User) -> None:
+    """A suspension does not end by itself while what the person gave is purged, with no account of theirs."""
+    bans.ban(eve, actor=mo, reason="Spam", until=timezone.now() + timedelta(days=9))
+    before = SuspendedIdentity.objects.values().get()
+    purge = purging.start_purge(user=eve, actor=mo, reason="Spam")
+    assert SuspendedIdentity.objects.get().until is None
+    purging.undo_purge(purge_id=purge.pk, actor=mo, reason="A slip.")
+    purging.continue_purge(purge_id=purge.pk, policy=TreePolicy())
+    assert SuspendedIdentity.objects.values().get() == before
+
+
 class TestOtherWaysIn:
     def test_an_address_that_was_removed_first(self, client: Client, eve: User, mo: User) -> None:
         account_bans.ban(eve, actor=mo, reason="Spam")
@@ -266,7 +335,7 @@ class TestPrograms:
     def test_the_same_name_comes_back_suspended(self, bot: ApiClient, mo: User) -> None:
         eve = self.person(bot)
         bans.ban(eve, actor=mo, reason="Spam")
-        identities.delete_person(eve.pk)
+        identities.delete_person(eve.pk, None)
         back = self.person(bot)
         assert back.pk != eve.pk
         with pytest.raises(NotAllowed) as caught:

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage
 
 from tests.security.test_hostile_texts import MARK, fill, filled_world
-from tests.security.test_roles import address_of
+from tests.security.test_permissions import address_of
 
 
 @pytest.mark.django_db(transaction=True)

@@ -13,6 +13,7 @@ from oasst.site import purging
 from tests.factories import growing_tree, new_person, new_reply
 from trees.lifecycle.policy import current_policy
 from trees.models import Message, Purge
+from trees.moderation import moderator_actions
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.browser]
 
@@ -31,8 +32,8 @@ def go_on() -> None:
     purging.continue_purge(purge_id=Purge.objects.get().pk, policy=current_policy())
 
 
-def test_a_purge_and_its_undo(browser: Browser, live_server: Any) -> None:
-    mo, eve = new_person("Mo", "moderator"), new_person("Eve")
+def test_a_purge_by_two_and_its_undo(browser: Browser, live_server: Any) -> None:
+    mo, max_, eve = new_person("Mo", "moderator"), new_person("Max", "moderator"), new_person("Eve")
     reply = new_reply(growing_tree(new_person("Alice")), eve, "Buy my flour!")
     page = page_for(browser, live_server, mo)
     page.goto(reverse("admin:accounts_user_change", args=[eve.pk]))
@@ -40,10 +41,17 @@ def test_a_purge_and_its_undo(browser: Browser, live_server: Any) -> None:
     expect(page.get_by_role("row", name="Messages of theirs that go")).to_contain_text("1")
     page.get_by_label("Why?").fill("Advertising.")
     page.keyboard.press("Tab")
-    for chosen in (page.get_by_role("button", name="Purge all of it"), page.get_by_label("Why?")):
+    for chosen in (page.get_by_role("button", name="Propose the purge"), page.get_by_label("Why?")):
         expect(chosen).to_be_focused()
         expect(chosen).to_have_css("outline-width", "3px")
         page.keyboard.press("Shift+Tab")
+    page.get_by_role("button", name="Propose the purge").click()
+    expect(page.get_by_text("Proposed. It happens when")).to_be_visible()
+    page = page_for(browser, live_server, max_)
+    page.goto(reverse("admin:accounts_user_change", args=[eve.pk]))
+    page.get_by_role("button", name="Purge…").click()
+    expect(page.locator("form.desk-edit")).to_contain_text("Advertising.")
+    page.get_by_label("Type the name of the person").fill("Eve")
     page.get_by_role("button", name="Purge all of it").click()
     expect(page.get_by_role("status")).to_contain_text("1 are left")
     go_on()
@@ -90,3 +98,27 @@ def test_every_list_of_the_admin_is_found_without_script_and_mouse(
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{where}")
     expect(page.locator(".desk-menu")).to_be_visible(visible=width < 1280)
+
+
+def test_a_message_is_found_and_read_without_script(browser: Browser, live_server: Any) -> None:
+    """By words and a filter of the same form; its page shows the edit side by side and the conversation, folded."""
+    mo = new_person("Mo", "moderator")
+    prompt = growing_tree(new_person("Alice"))
+    reply = new_reply(prompt, new_person("Writer"), "Knead the rye dough for long.")
+    moderator_actions.edit_message(
+        message_id=reply.pk, actor=mo, text="Knead the dough for long.", reason="Any dough.", policy=current_policy()
+    )
+    page = page_for(browser, live_server, mo)
+    page.goto(reverse("admin:trees_message_changelist"))
+    page.get_by_label("Search", exact=True).fill('kneading -bread "dough for"')
+    page.get_by_text("Filters", exact=True).click()
+    page.get_by_label("Edited").select_option("Yes")
+    page.get_by_role("button", name="Find").click()
+    page.locator("#result_list").get_by_role("link", name="Knead the dough").click()
+    before, after = page.locator(".desk-side").all()
+    expect(before.locator("del")).to_contain_text("rye")
+    expect(after).not_to_contain_text("rye")
+    this = page.locator(".desk-turn--this")
+    expect(this).to_be_visible()
+    page.locator(".desk-tree__below > summary").first.click()
+    expect(this).to_be_hidden()

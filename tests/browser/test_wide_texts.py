@@ -11,7 +11,7 @@ from oasst.accounts.models import User
 from tests.core.markdown.test_rendering import MIXED
 from tests.security.roles import World, new_world
 from tests.security.test_hostile_texts import filled_world
-from tests.security.test_roles import address_of
+from tests.security.test_permissions import address_of
 from trees.models import Message, Report, Withdrawal
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 
-from oasst.accounts.models import User
-from oasst.core.errors import Gone, NotAllowed
-from oasst.site import purging
+from oasst.accounts.models import PurgeProposal, User
+from oasst.core.errors import Conflict, Gone, NotAllowed
+from oasst.site import purge_proposals, purging
 from oasst.site.invariants import find_differences
 from tasks import lottery, submission
 from tasks.kinds import Kind
@@ -136,3 +138,36 @@ class TestTwoRuns:
         assert not [result for result in results if isinstance(result, Exception)]
         assert Reaction.objects.filter(author=spammer).count() == 4
         assert list(Message.objects.values_list("emojis", flat=True)) == [{"+1": 1}] * 4
+
+
+class TestTwoPeople:
+    """Proposing and confirming at the same moment: one purge, or none."""
+
+    def fresh(self, person: User) -> User:
+        return User.objects.get(pk=person.pk)
+
+    def test_two_propose(self, spammer: User, mo: User) -> None:
+        ida = new_person("Ida", "admin")
+        acts = [
+            partial(purge_proposals.propose, user=self.fresh(spammer), actor=actor, reason="Spam.")
+            for actor in (mo, ida)
+        ]
+        results = at_once(acts)
+        assert [one.code for one in results if isinstance(one, Conflict)] == ["already_proposed"]
+        assert PurgeProposal.objects.count() == 1 and not Purge.objects.exists()
+
+    def test_two_confirm_while_it_is_withdrawn(self, mo: User) -> None:
+        ida, una = new_person("Ida", "admin"), new_person("Una", "admin")
+        for name in ("First", "Second", "Third"):
+            person = new_person(name)
+            purge_proposals.propose(user=person, actor=mo, reason="Spam.")
+            acts: list[Any] = [
+                partial(purge_proposals.confirm, user=self.fresh(person), actor=actor, name=person.display_name)
+                for actor in (ida, una)
+            ]
+            results = at_once([*acts, partial(purge_proposals.withdraw, user=self.fresh(person), actor=mo)])
+            refused = [one.code for one in results if isinstance(one, Conflict)]
+            assert refused == ["nothing_proposed"] * 2 and len(results) == 3
+            outcome = PurgeProposal.objects.get(user=person).outcome
+            begun = Purge.objects.filter(person=person).count()
+            assert (outcome, begun) in (("confirmed", 1), ("withdrawn", 0))

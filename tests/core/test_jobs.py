@@ -264,7 +264,7 @@ class TestWatching:
         assert "1.50 s" in page and "failure" in page
         address = f"/admin/django_celery_beat/periodictask/{task.pk}/change/"
         assert "*/10 * * * *" in client.get(address).content.decode()
-        assert client.post(address, {"times": "5 */2 * * *", "enabled": "on"}).status_code == 302
+        assert client.post(address, {"times": "5 */2 * * *", "enabled": "on", "reason": "Less."}).status_code == 302
         task.refresh_from_db()
         assert task.crontab and (task.crontab.minute, task.crontab.hour) == ("5", "*/2")
         call_command("setup_schedules", verbosity=0)

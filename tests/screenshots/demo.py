@@ -81,6 +81,7 @@ def fill() -> Demo:
 def _let_wait_for_moderators(contributor: Any, suspended: Any, moderator: Any) -> None:
     """Fill each queue of the moderators."""
     from oasst.accounts import appeals
+    from oasst.site.desk import queue
     from trees.contributing import reactions
     from trees.lifecycle.policy import current_policy
     from trees.models import Message
@@ -92,6 +93,7 @@ def _let_wait_for_moderators(contributor: Any, suspended: Any, moderator: Any) -
     moderator_actions.delete_message(message_id=deleted.pk, actor=moderator, reason="Spam.", policy=current_policy())
     bans.ban(suspended, actor=moderator, reason="Advertising in several replies.")
     appeals.appeal(suspended, "I did not know that this is not wanted, and will not do it again.")
+    queue.take_next(moderator)
 
 
 def _finished_conversation() -> Any:

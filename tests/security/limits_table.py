@@ -148,6 +148,10 @@ PAGES: dict[str, Write | str] = {
     "privacy/": READS,
     "suspended/": READS,
     "suspended/appeal/": limited_by(limit.APPEALS),
+    "me/decisions/<int:entry_id>/": READS,
+    "me/decisions/<int:entry_id>/appeal/": limited_by(limit.APPEALS),
+    "me/warning/": READS,
+    "me/warning/confirm/": unlimited("marks a warning as read, once"),
     "me/data/": READS,
     "me/data/file/": limited_by(limit.OWN_DATA),
     "me/": limited_by(limit.PROFILE_CHANGES),
@@ -297,10 +301,15 @@ SOCKETS: dict[str, Write] = {
 # --- Sizes ---
 
 STORED: dict[str, str] = {
-    "accounts.Appeal.text": "2,000; one that waits, and 14 days between two",
+    "accounts.Appeal.text": "2,000; one that waits about each decision, and 14 days between two",
     "accounts.SiteSettings.ended_message": "2,000, by administrators",
     "accounts.User.contribution_languages": "20 tags of 32",
     "accounts.Session.session_data": "written by the site; a row for each sign-in, which have limits",
+    "accounts.User.duties": "known ones, given by administrators",
+    "accounts.User.moderated_languages": "tags of 32, given by administrators",
+    "core.AuditText.reason": "500 characters; a row for each act of staff",
+    "core.AuditText.before": "what one act changed: 60 kB in a conversation of 1,000 messages",
+    "core.AuditText.after": "the same",
     "core.RepeatableWrite.answer": "one answer for each write with a key; forgotten by the clock",
     "core.WaitingJob.args": "ids, written by the site",
     "inference.Chat.response_instructions": "2,000 (ChatPolicy)",

@@ -24,12 +24,13 @@ from fido2.webauthn import Aaguid, AttestationObject, AttestedCredentialData, Au
 
 from inference.models import Chat, ChatMessage, ChatReport, Preset, Turn, Vote
 from leaderboard.models import TrollStanding
-from oasst.accounts import account_bans, api_clients, tokens
+from oasst.accounts import account_bans, api_clients, tokens, warnings
 from oasst.accounts.authentication import program_sessions
 from oasst.accounts.authentication.sessions import SessionStore, session_handle
 from oasst.accounts.models import Appeal, SiteSettings, User
-from oasst.core.models import JobRecord, WaitingJob
+from oasst.core.models import AuditEntry, JobRecord, WaitingJob
 from oasst.site import purging
+from oasst.site.models import BulkAct, DeskDecision
 from tasks import assignment
 from tasks.kinds import Kind
 from tests.factories import PASSWORD, growing_tree, new_person, new_prompt, new_reply
@@ -42,6 +43,7 @@ from trees.models import (
     Message,
     MessageReading,
     NearDuplicate,
+    Opening,
     PracticeText,
     Proposal,
     QualityModel,
@@ -162,11 +164,28 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
     own = new_prompt(owner, lang="eo")
     found_in = {"kind": "personal_data", "result": {"spans": [[0, 3, "phone"]]}, "flagged": True}
     MessageReading.objects.create(revision_id=own.revision_id, due_at=None, **found_in)
+    removed = new_prompt(owner, lang="eo")
+    moderator_actions.delete_message(message_id=removed.pk, actor=moderator, reason="Copied.", policy=policy)
+    warning = warnings.warn(user=owner, actor=moderator, reason="Please write.")
+    warnings.confirm(owner, warning.pk)
+    FORM["warning"] = str(warning.pk)
+    world.ids |= {"entry_id": AuditEntry.objects.get(target_id=str(removed.pk)).pk}
     world.ids |= {"message_id": prompt.pk, "own_message_id": own.pk, "task_id": task.pk}
     judged = new_prompt(new_person("Judged"), lang="eo")
     review = Review.objects.create(message=judged, revision_id=judged.revision_id, author=owner, labels={"spam": 0})
     Message.objects.filter(pk=judged.pk).update(review_count=1)
     world.ids |= {"review_id": review.pk}
+    bulk = BulkAct.objects.create(
+        moderator=moderator,
+        act=BulkAct.Act.DELETE,
+        chosen_by="Some of them",
+        preview={"rows": 1, "left_out": {}, "below": 0, "stopping": 0, "authors": [], "number_of_authors": 1},
+    )
+    bulk.rows.create(subject_id=own.pk)
+    decision = DeskDecision.objects.create(
+        moderator=moderator, session="x", subject_kind="message", subject_id=str(own.pk), act="keep", reason="Fine."
+    )
+    world.ids |= {"bulk_id": bulk.pk, "decision_id": decision.pk}
     asker = new_person("Asker")
     asked = growing_tree(asker, lang="eo")
     new_reply(asked, new_person("Answerer"))
@@ -183,6 +202,7 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
         "trees.deletion": Deletion.objects.get(message=spam),
         "accounts.user": new_person("Somebody"),
         "accounts.appeal": Appeal.objects.create(user=purged, text="That was not me."),
+        "accounts.accountwarning": warnings.warn(user=new_person("Warned"), actor=moderator, reason="Please write."),
         "accounts.apiclient": program,
         "accounts.apikey": program.keys.get(),
         "trees.messagetree": tree,
@@ -206,6 +226,9 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
             work="label_initial_prompt",
             explanation="One clear request.",
             actor=moderator,
+        ),
+        "trees.opening": Opening.objects.create(
+            tree=tree, message=prompt, work="label_initial_prompt", lang=prompt.lang
         ),
         "trees.report": prompt.reports.get(),
         "trees.proposal": prompt.proposals.create(
@@ -250,6 +273,7 @@ def _fill_chat(world: World, owner: User) -> None:
     world.rows["core.jobrecord"] = JobRecord.objects.create(
         job="a.job", ended_at=timezone.now(), seconds=1, result="ok"
     )
+    world.rows["core.auditentry"] = AuditEntry.objects.latest("pk")
     world.rows["core.waitingjob"] = WaitingJob.objects.create(job="a.job", due_at=timezone.now())
 
 
@@ -267,6 +291,7 @@ class Address:
 NAMES = {
     "data/<str:name>/<path:path>": "data/2026.1/manifest.json",
     "data/<str:name>/": "data/2026.1/",
+    "export/<slug:form>/": "export/csv/",
     "statistics/<slug:name>.csv": "statistics/messages.csv",
     "sitemap-<slug:section>.xml": "sitemap-pages.xml",
     "guidelines/<slug:slug>/": "guidelines/everybody/",
@@ -333,6 +358,8 @@ FORM = {
     "password": PASSWORD,
     "action": "none",
     "message_id": str(uuid4()),
+    "subject_kind": "message",
+    "subject_id": str(uuid4()),
 }
 
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
 from oasst.accounts.models import User
+from oasst.core.models import AuditEntry
 from oasst.site import purging
 from tests.factories import growing_tree, new_person, new_reply
 from trees.contributing import reactions, withdrawal
@@ -159,17 +159,16 @@ def ended_by_flags(actor: User) -> Model:
     return MessageTree.objects.get(pk=found.pk)
 
 
-BOTH = ({"ban"}, {"ban"})
 NONE: tuple[set[str], set[str]] = (set(), set())
 CASES: dict[str, tuple[Callable[[User], Model], tuple[set[str], set[str]]]] = {
     # Subject → what a moderator and an administrator are offered.
-    "a contributor": (of_role("general"), BOTH),
-    "a moderator": (of_role("moderator"), (set(), {"ban"})),
+    "a contributor": (of_role("general"), ({"ban", "warn"}, {"ban", "warn"})),
+    "a moderator": (of_role("moderator"), (set(), {"ban", "warn"})),
     "an administrator": (of_role("admin"), (set(), {"ban"})),
-    "a banned contributor": (of_role("general", banned=True), ({"unban"}, {"unban"})),
-    "a banned moderator": (of_role("moderator", banned=True), (set(), {"unban"})),
+    "a banned contributor": (of_role("general", banned=True), ({"unban", "warn"}, {"unban", "warn"})),
+    "a banned moderator": (of_role("moderator", banned=True), (set(), {"unban", "warn"})),
     "a banned administrator": (of_role("admin", banned=True), (set(), {"unban"})),
-    "somebody who is purged": (purged, NONE),
+    "somebody who is purged": (purged, ({"warn"}, {"warn"})),
     "a purge": (purge_of("general"), ({"undo"}, {"undo"})),
     "a purge of a moderator": (purge_of("moderator"), (set(), {"undo"})),
     "a message": (message(own=False), ({"delete"}, {"delete"})),
@@ -216,12 +215,12 @@ def offered(client: Client, row: Model) -> set[str]:
 
 
 def accepted(client: Client, row: Any, action: str) -> bool:
-    """The admin log has what was done, and nothing that was refused."""
-    before = LogEntry.objects.count()
+    """The audit log has what was done, and nothing that was refused."""
+    before = AuditEntry.objects.count()
     where = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_changelist")
     sent = {"action": action, "reason": "Because.", "_selected_action": str(row.pk), "_from_details": "1"}
     assert client.post(where, sent).status_code in (200, 302)
-    return LogEntry.objects.count() > before
+    return AuditEntry.objects.count() > before
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -233,7 +232,7 @@ def test_what_is_offered_is_accepted_and_the_rest_refused(case: str, role: str, 
     client = signed_in(actor)
     row = make(actor)
     assert offered(client, row) == wanted[role == "administrator"]
-    actions = {"user": ("ban", "unban"), "messagetree": ("halt", "resume")}.get(str(row._meta.model_name))
+    actions = {"user": ("warn", "ban", "unban"), "messagetree": ("halt", "resume")}.get(str(row._meta.model_name))
     every = actions or {"purge": ("undo",), "message": ("delete",), "deletion": ("undelete",)}.get(
         str(row._meta.model_name), ("uphold", "dismiss")
     )
@@ -277,4 +276,4 @@ def test_administrators_alone_withdraw_proposals(mo: User) -> None:
 def test_bans_of_administrators_are_still_proposed() -> None:
     ada, ida, una = (new_person(name, "admin") for name in ("Ada", "Ida", "Una"))
     bans.ban(una, actor=ida, reason="Spam.")
-    assert "Confirm the ban" in signed_in(ada).get(page_of(una)).text
+    assert "Confirm the suspension" in signed_in(ada).get(page_of(una)).text

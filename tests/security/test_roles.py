@@ -1,8 +1,8 @@
 """Every role at every URL: who gets in by which means, and that refused requests change nothing.
 
-The tables below are complete by test: a URL, an admin model, an action or a WebSocket without a row fails. A new page
-needs one line; ACCESS defines its word, in the order of ROLES. For the data API the table is docs/wire.md, checked by
-tests/wire/test_permissions.py.
+The tables below are complete by test: a URL or a WebSocket without a row fails. A new page needs one line; ACCESS
+defines its word, in the order of ROLES. For the data API the table is docs/wire.md, checked by
+tests/wire/test_permissions.py; for the admin it is docs/permissions.md, checked by tests/security/test_permissions.py.
 """
 
 import json
@@ -11,9 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.contrib import admin
-from django.test import Client, RequestFactory
-from django.urls import reverse
+from django.test import Client
 
 from inference.api_urls import OPERATIONS as CHAT_OPERATIONS
 from inference.consumers import NOT_FOUND, REFUSED
@@ -71,6 +69,10 @@ project_ended                             none         -
 announcement_dismiss                      -            open
 suspended                                 suspended    -
 appeal                                    -            account
+warning                                   contributor  -
+warning_confirm                           -            own
+decision                                  own-thing    -
+decision_appeal                           -            own-thing
 own_data                                  account      -
 own_data_file                             account      -
 profile                                   contributor  contributor
@@ -204,57 +206,6 @@ healthz                                   open         -
 readyz                                    open         -
 metrics                                   none         -
 """
-ADMIN_PAGES = """
-# name                                    GET          POST
-login                                     out          out
-index                                     staff        staff
-search                                    staff        staff
-status                                    staff        staff
-logout                                    -            staff
-password_change                           staff        staff
-password_change_done                      staff        -
-autocomplete                              none         none
-jsi18n                                    staff        -
-view_on_site                              none         none
-app_list                                  none         none
-admin/(?P<url>.*)$                        none         none
-accounts_user_purge                       staff        staff
-accounts_user_edit                        staff        staff
-trees_message_edit                        staff        staff
-trees_message_personal_data               -            staff
-inference_engine                          admin        admin
-"""
-ADMIN_MODELS = """
-# model                         moderators see it  administrators may actions
-accounts.user                   yes                view               ban unban withdraw(admin)
-accounts.appeal                 yes                view               grant refuse
-accounts.sitesettings           no                 view,add
-accounts.apiclient              no                 view               new_key
-accounts.apikey                 no                 view               end_in_a_week revoke
-trees.messagetree               yes                view               halt resume retry_scoring
-trees.treetransition            yes                view
-trees.message                   yes                view               delete mark_gold(admin) choose_for_review(admin) choose_for_ranking(admin)
-trees.goldmessage               no                 view               end
-trees.practicetext              no                 view               explain end
-trees.deletion                  yes                view               undelete
-trees.report                    yes                view               uphold dismiss
-trees.proposal                  yes                view               uphold dismiss
-trees.withdrawal                yes                view               grant refuse
-trees.nearduplicate             yes                view               dismiss halt delete_newer
-trees.purge                     yes                view               undo
-trees.qualitymodel              yes                view
-trees.snapshot                  yes                view
-trees.webhook                   no                 view,add           send_ping renew_secret switch_on switch_off remove
-trees.delivery                  no                 view
-leaderboard.trollstanding       yes                view
-inference.chatreport            yes                view               resolve
-inference.turn                  no                 view
-inference.preset                no                 view
-inference.vote                  no                 view
-core.jobrecord                  no                 view
-core.waitingjob                 no                 view
-django_celery_beat.periodictask no                 view,change
-"""  # noqa: E501
 OPENAI = """
 # name                                    GET          POST
 openai-chat/completions                   -            token
@@ -267,8 +218,6 @@ SOCKETS = {
     "ws/chat/<uuid:message_id>/": f"{REFUSED} ok {NOT_FOUND} {REFUSED} {NOT_FOUND} {NOT_FOUND}",
     "ws/bell/": f"{REFUSED} ok ok {REFUSED} ok ok",
 }
-
-MODEL_PAGES = ("changelist", "add", "change", "delete", "history")
 
 
 def rows(table: str) -> dict[str, list[str]]:
@@ -464,98 +413,6 @@ class TestAgreeing:
         for role in ROLES:
             yield world.clients[role], role
             yield world.callers[role], role
-
-
-# --- The admin ---
-
-
-def of_models() -> set[str]:
-    """Names of the pages that each model has."""
-    names = {f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry}
-    return {f"{name}_{page}" for name in names for page in MODEL_PAGES} | {
-        f"admin/{name.replace('_', '/', 1) if not name.startswith('django_') else 'django_celery_beat/periodictask'}"
-        "/<path:object_id>/"
-        for name in names
-    }
-
-
-def test_every_page_of_the_admin_has_a_row() -> None:
-    assert {model._meta.label_lower for model in admin.site._registry} == set(rows(ADMIN_MODELS))
-    there = {name.replace(route_of_apps(), "admin/apps") for name in below("admin/")}
-    assert there - of_models() == set(rows(ADMIN_PAGES))
-
-
-def route_of_apps() -> str:
-    return next(one.route for one in addresses() if one.name == "app_list")
-
-
-def test_pages_of_the_admin(world: World) -> None:
-    wrong = []
-    for name, access in rows(ADMIN_PAGES).items():
-        wrong += differences(world, world.clients, below("admin/")[name], access)
-    assert wrong == []
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_models_of_the_admin(world: World, method: str) -> None:
-    wrong = []
-    for label, (moderators, may, *_) in rows(ADMIN_MODELS).items():
-        for page in MODEL_PAGES if method == "GET" else ("add", "change", "delete"):
-            for role in ROLES:
-                got = outcome(world.clients[role], method, address_of(world, label, page))
-                want = wanted(page, method, role, sees=moderators == "yes", may=may.split(","))
-                if got not in want:
-                    wrong.append((method, label, page, role, f"wanted {want}", f"got {got}"))
-    assert wrong == []
-
-
-def address_of(world: World, label: str, page: str) -> str:
-    name = f"admin:{label.replace('.', '_')}_{page}"
-    row = world.rows.get(label)
-    return reverse(name, args=[] if page in ("changelist", "add") else [row.pk if row else "1"])
-
-
-def wanted(page: str, method: str, role: str, *, sees: bool, may: list[str]) -> set[str]:
-    if role not in ("moderator", "administrator"):
-        return {expected("staff", role)}
-    if role == "moderator" and not sees:
-        return {"403"}
-    if page == "add":
-        return {"ok"} if role == "administrator" and "add" in may else {"403"}
-    if page == "delete":
-        return {"403"}
-    if page == "change" and method == "POST":
-        return {"ok"} if role == "administrator" and "change" in may else {"403"}
-    return {"ok"}
-
-
-@pytest.mark.parametrize("role", ["moderator", "administrator"])
-def test_actions_of_the_admin_are_these(world: World, role: str) -> None:
-    request = RequestFactory().get("/")
-    request.user = User.objects.get(display_name={"moderator": "Mo", "administrator": "Ida"}[role])
-    there = {model._meta.label_lower: [*one.get_actions(request)] for model, one in admin.site._registry.items()}
-    offered = {label: offered_to(role, actions) for label, (_, _, *actions) in rows(ADMIN_MODELS).items()}
-    assert there == offered
-
-
-def offered_to(role: str, actions: list[str]) -> list[str]:
-    """Without those marked as for administrators, unless the user is one."""
-    marked = "(admin)"
-    found = [one for one in actions if role == "administrator" or not one.endswith(marked)]
-    return [one.removesuffix(marked) for one in found]
-
-
-def test_actions_of_the_admin(world: World) -> None:
-    wrong = []
-    for label, (moderators, _, *actions) in rows(ADMIN_MODELS).items():
-        for action in offered_to("administrator", actions):
-            data = {"action": action, "reason": "Because.", "_selected_action": str(world.rows[label].pk)}
-            for role in ROLES:
-                got = outcome(world.clients[role], "POST", address_of(world, label, "changelist"), data)
-                want = wanted("changelist", "POST", role, sees=moderators == "yes", may=[])
-                if got not in want:
-                    wrong.append((label, action, role, f"wanted {want}", f"got {got}"))
-    assert wrong == []
 
 
 # --- WebSockets ---

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.db.models import F
 from django.test import Client
@@ -15,13 +14,14 @@ from django.utils import timezone
 
 from leaderboard import rebuild
 from leaderboard.models import Standing
-from oasst.accounts.models import Ban, User
+from oasst.accounts.models import AccountWarning, Appeal, Ban, User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from oasst.core.jobs import PartialFailure
 from oasst.core.models import WaitingJob
 from oasst.site import purging
 from oasst.site.admin import purges
 from oasst.site.invariants import find_differences
+from oasst.site.models import DeskDecision
 from oasst.site.schedules import look_after_purges
 from tasks import upkeep
 from tasks.kinds import Kind
@@ -48,7 +48,7 @@ from trees.models import (
     Skip,
 )
 from trees.moderation import bans, moderator_actions
-from trees.moderation.queries import search_messages
+from trees.moderation.finding import find_messages
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy(goal_tree_size=6, max_tree_depth=2)
@@ -389,17 +389,23 @@ class TestAfterAMonth:
         Draft.objects.create(task=task, body={"text": "Buy my secret thing"})
         mine = Message.objects.filter(author=busy_life)
         text = mine.order_by("pk")[0].text
-        LogEntry.objects.log_actions(mo.pk, [mine[0]], 2, "looked at")
+        about = {"subject_kind": "message", "subject_id": str(mine[0].pk), "moderator": mo}
+        DeskDecision.objects.create(**about, session="one", act="keep", reason="Buy: said by this person.")
+        AccountWarning.objects.create(user=busy_life, actor=mo, reason="Spam.", about=text[:30])
+        answered = {"status": Appeal.Status.REFUSED, "decided_at": timezone.now(), "answer": "No."}
+        Appeal.objects.create(user=busy_life, text="I sell.", **answered)
         done = purge(busy_life, mo)
-        assert search_messages(mine, text[:30]).exists()
+        assert find_messages(mine, f'"{text[:30]}"', "", 1)
         self.wait(done)
+        assert [AccountWarning.objects.get().about, Appeal.objects.get().text, DeskDecision.objects.get().reason] == [
+            *("", "", "")
+        ]
         assert (done.stage, done.erased_at is not None) == (Purge.Stage.ERASED, True)
         assert set(mine.values_list("text", flat=True)) == {""}
         assert set(Revision.objects.filter(message__in=mine).values_list("text", flat=True)) == {""}
-        assert not search_messages(mine, text[:30]).exists()
+        assert not find_messages(mine, f'"{text[:30]}"', "", 1)
         assert not Draft.objects.filter(task__user=busy_life).exists()
         assert not Report.everything.filter(reporter=busy_life).exists()
-        assert not LogEntry.objects.filter(object_repr__gt="").exists()
 
     def test_texts_of_others_stay(self, busy_life: User, mo: User) -> None:
         def texts() -> set[str]:

@@ -19,18 +19,23 @@ from django.utils import timezone
 
 from inference.models import Chat, ChatMessage, Turn
 from leaderboard.models import TrollStanding
-from oasst.accounts import acknowledgements, names, tokens
+from oasst.accounts import acknowledgements, acts, names, tokens
 from oasst.accounts.models import Appeal, User
+from oasst.core.audit.recording import record
+from oasst.core.models import AuditEntry
 from oasst.site.models import Notice
 from tests.factories import new_people, new_prompt, new_reply, review
 from tests.leaderboard.test_tallies import read_all
+from tests.security.permissions import PAGES as ADMIN_PAGES
+from tests.security.permissions import rows as lines
 from tests.security.roles import World, new_world, path_of, rolled_back
-from tests.security.test_roles import ADMIN_PAGES, PAGES, address_of, below, pages, rows
+from tests.security.test_permissions import address_of
+from tests.security.test_roles import PAGES, below, pages, rows
 from trees.contributing import reactions
 from trees.lifecycle import transitions
 from trees.lifecycle.locked_tree import lock_tree
 from trees.lifecycle.policy import current_policy
-from trees.models import Message, MessageTree, Purge
+from trees.models import Message, MessageTree, Opening, Purge
 
 MOST = 12
 OVER = {
@@ -39,7 +44,6 @@ OVER = {
     "dashboard": 13,
     "mfa_reauthenticate": 13,  # of the library, as the next
     "mfa_reauthenticate_webauthn": 16,
-    "admin:index": 13,  # a statement for each of nine queues and two warnings
     "admin:trees.message change": 16,  # a statement for each history of the message, and its tree
 }
 """Pages that may cost more with an empty cache, with what they may cost."""
@@ -93,7 +97,7 @@ def visits(world: World) -> Iterator[tuple[str, Client, str]]:
         if access != "none":
             role = {"suspended": "suspended", "staff-only": "moderator"}.get(access, "owner")
             yield name, world.clients[role], path
-    for name in rows(ADMIN_PAGES):
+    for name, *_ in lines(ADMIN_PAGES):
         yield f"admin:{name}", world.clients["administrator"], path_of(below("admin/")[name], world)
     for label in world.rows:
         for page in ("changelist", "add", "change", "history"):
@@ -111,6 +115,7 @@ def grow(world: World) -> None:
     for person in people:
         acknowledgements.thank_in_public(person, person.display_name)
     fill_trees(world, owner, people)
+    world.rows["trees.opening"] = Opening.objects.earliest("pk")  # the one before was of a conversation that went on
     made = {"trees.message": Message, "trees.messagetree": MessageTree}
     while any(model.objects.count() < TIMES * before[label] for label, model in made.items()):
         new_prompt(people[0], lang="eo")
@@ -171,6 +176,10 @@ def multiply(row: models.Model, number: int, people: list[User]) -> None:
         return
     messages = list(Message.objects.filter(parent=None).order_by("-pk"))
     missing = number - count(row)
+    if isinstance(row, AuditEntry):  # each has its words beside it
+        for _ in range(missing):
+            record(acts.BAN, people[0], actor=people[1], person_id=people[0].pk, reason="Spam.")
+        return
     copies = [alike(row, n, messages, people) for n in range(missing)]
     type(row)._default_manager.bulk_create(copies, ignore_conflicts=True)
 

@@ -8,10 +8,10 @@ import copy
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,9 +25,18 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from oasst.accounts.models import User
+from oasst.accounts import account_bans
+from oasst.accounts.models import Appeal, User
+from oasst.core.audit.recording import collected_entries
 from oasst.core.errors import Conflict, DomainError
+from oasst.core.models import AuditEntry
+from oasst.site import purging
+from oasst.site.bulk import acts as bulk_acts
+from oasst.site.bulk import previews, running
+from oasst.site.bulk.acts import Act, kind_of
+from oasst.site.desk import undoing
 from oasst.site.invariants import find_differences
+from oasst.site.models import BulkAct, DeskDecision
 from tasks import assignment, backlog, capacity, lottery, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Task as TaskRow
@@ -53,9 +62,9 @@ from trees.interchange.importer import import_files
 from trees.lifecycle import reply_ranks, reranking
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
-from trees.models import Deletion, MessageTree, Opening, Proposal, Report, Withdrawal
+from trees.models import Deletion, MessageTree, Opening, Proposal, Purge, PurgeStep, Report, TreeTransition, Withdrawal
 from trees.models import Message as MessageRow
-from trees.moderation import auto_moderation, banned_authors, bans, moderator_actions, notices
+from trees.moderation import appealing, auto_moderation, banned_authors, bans, moderator_actions, notices
 
 CONTRIBUTORS = 7
 NEWCOMERS = 25  # who finish what is left when everybody else is done
@@ -74,7 +83,7 @@ ALL_TABLES = (
         "trees_treetransition",
         "trees_happening",
     ),
-    *("trees_happening", "tasks_task", "core_repeatablewrite", "accounts_ban"),
+    *("tasks_task", "core_repeatablewrite", "accounts_ban", "core_auditentry", "core_audittext"),
 )
 Given = TypeVar("Given")
 Chosen = TypeVar("Chosen")
@@ -100,6 +109,8 @@ WEIGHTS = {
     "halt": 2,
     "resume": 3,
     "delete": 2,
+    "keep": 2,
+    "hide": 3,
     "undelete": 3,
     "edit": 3,
     "withdraw": 5,
@@ -107,7 +118,11 @@ WEIGHTS = {
     "grant": 2,
     "refuse": 3,
     "ban": 2,
+    "suspend": 2,
     "unban": 2,
+    "lift": 2,
+    "purge": 3,
+    "act on many": 3,
     "follow": 4,
     "break": 1,
     "mend": 2,
@@ -117,6 +132,7 @@ WEIGHTS = {
     "measure": 1,
     "import": 2,
     "die": 6,
+    "slip": 10,
 }
 
 
@@ -131,6 +147,7 @@ class Cast:
         self.contributors = new_people(CONTRIBUTORS)
         self.newcomers = new_people(NEWCOMERS)
         self.moderator = new_person("Mo", role="moderator")
+        self.colleague = new_person("Max", role="moderator")  # who answers appeals
 
 
 class Life(RuleBasedStateMachine):
@@ -152,6 +169,10 @@ class Life(RuleBasedStateMachine):
         self._stack.enter_context(
             mock.patch.object(notices.mail_about_withdrawal, "apply_async", lambda args, **_: None)
         )
+        for job in (purging.go_on_with_purge, running.go_on_with_bulk_act):
+            self._stack.enter_context(mock.patch.object(job, "apply_async", lambda args, **_: None))
+        for module in (bulk_acts, undoing):
+            self._stack.enter_context(mock.patch.object(module, "current_policy", lambda: self.policy))
         self._stack.enter_context(mock.patch.object(reply_ranks, "score", self._score))
         # Rolled back at the end. Marked as the test case's own, so that durable transactions may start inside it.
         self._history = transaction.atomic()
@@ -343,6 +364,7 @@ class Life(RuleBasedStateMachine):
             "pk",
             "deleted",
             "hidden",
+            "kept_hidden",
             "withdrawn",
             "kept_at",
             "review_result",
@@ -352,8 +374,8 @@ class Life(RuleBasedStateMachine):
             "emojis",
         )
         rows = MessageRow.objects.filter(tree__in=ids).values_list(*columns)
-        marks = lambda one: (one.deleted, one.hidden, one.withdrawn, one.kept)  # noqa: E731
-        rows_found = {row[0]: (*row[1:4], row[4] is not None, *row[5:9], Counter(row[9])) for row in rows}
+        marks = lambda one: (one.deleted, one.hidden, one.hiding is not None, one.withdrawn, one.kept)  # noqa: E731
+        rows_found = {row[0]: (*row[1:5], row[5] is not None, *row[6:10], Counter(row[10])) for row in rows}
         assert rows_found == {
             one.id: (*marks(one), one.result, one.review_count, one.ranking_count, one.rank, one.emojis)
             for tree in trees
@@ -410,8 +432,16 @@ class Life(RuleBasedStateMachine):
                 self.report(n, who)
             case "ban":
                 self.ban(who)
+            case "suspend":
+                self.suspend(who, (1, 3, 60)[turn % 3])
             case "unban":
                 self.unban(who)
+            case "lift":
+                self.lift()
+            case "purge":
+                self.purge(who, turn, by_desk=n % 2 == 0)
+            case "act on many":
+                self.act_on_many(n, (Act.DELETE, Act.HIDE, Act.KEEP, Act.SUSPEND)[turn % 4])
             case "import":
                 self.bring_in(
                     (GROWING, GROWING, RANKING, EXPORT, REVIEW, WAITING, model.BACKLOG, model.HALTED)[turn % 8],
@@ -492,7 +522,7 @@ class Life(RuleBasedStateMachine):
         texts = [one.text for one in judged] if row.revision_ids else []
         if replies:
             assert message is not None
-            standing = {c.id for c in message.tree.children(message) if c.result and not c.deleted}
+            standing = {c.id for c in message.tree.children(message) if c.result and not c.out}
             assert {one.id for one in replies} == standing
         task = model.Task(row.pk, row.user_id, row.kind, message, self.clock.now, texts, replies)
         self.model.take(task)
@@ -757,6 +787,16 @@ class Life(RuleBasedStateMachine):
         assert set(deletion.message_ids) == {one.id for one in message.tree.below(message) if not one.deleted}
         self.model.remove(deletion.pk, message)
 
+    def _removing(self, message: Message) -> Callable[[object], None]:
+        """Return what the model does when a moderator deletes this: that answers the reports of now."""
+        reporters = self._reporters(message)
+
+        def then(_: object) -> None:
+            self._removed(message)
+            self.model.answer(message, "upheld", reporters)
+
+        return then
+
     @property
     def moderator(self) -> dict[str, Any]:
         return {"actor": self.cast.moderator, "policy": self.policy}
@@ -787,7 +827,41 @@ class Life(RuleBasedStateMachine):
         found: Message = message
         refusals = {"already_deleted"} if found.deleted else set()
         act = lambda: moderator_actions.delete_message(message_id=found.id, reason="Copied.", **self.moderator)  # noqa: E731
-        self.event("delete", act, refusals=refusals, then=lambda _: self._removed(found), touches=found.tree)
+        self.event("delete", act, refusals=refusals, then=self._removing(found), touches=found.tree)
+
+    def keep(self, n: int) -> None:
+        hidden = [one for one in self.model.messages.values() if one.hidden]
+        if message := self.pick(n, (n % 2 and hidden) or list(self.model.messages.values())):
+            self.keep_this(message)
+
+    def keep_this(self, message: Message) -> None:
+        refusals, reporters = {"already_deleted"} if message.deleted else set(), self._reporters(message)
+        act = lambda: moderator_actions.keep(message_id=message.id, reason="Fine.", **self.moderator)  # noqa: E731
+        then = lambda _: self.model.keep_whole(message, reporters)  # noqa: E731
+        self.event("keep", act, refusals=refusals, then=then, touches=message.tree)
+
+    def hide(self, n: int) -> None:
+        if not (message := self.some_message(n)):
+            return
+        found: Message = message
+        reporters = self._reporters(found)
+        refusals = {"withdrawn"} if found.withdrawn else {"already_hidden"} if found.hiding else set()
+        if found.deleted:
+            refusals = {"already_deleted"}
+        act = lambda: moderator_actions.hide(message_id=found.id, reason="Copied.", **self.moderator)  # noqa: E731
+        then = lambda _: self.model.hide(found, reporters)  # noqa: E731
+        self.event("hide", act, refusals=refusals, then=then, touches=found.tree)
+
+    def move(self, n: int) -> None:
+        """Only undone at once: the model knows one language."""
+        if tree := self.pick(n, list(self.model.trees.values())):
+            found: Tree = tree
+            about: dict[str, Any] = {"tree_id": found.id, "lang": "de", "reason": "German.", **self.moderator}
+            self.event("move", lambda: moderator_actions.move_to_language(**about), touches=found)
+
+    def _reporters(self, message: Message) -> set[UUID]:
+        open_reports = Report.objects.filter(message=message.id, status="open")
+        return set(open_reports.values_list("reporter", flat=True))
 
     def undelete(self, n: int) -> None:
         if removal := self.pick(n, list(self.model.removals.values())):
@@ -821,7 +895,9 @@ class Life(RuleBasedStateMachine):
         proposal = Proposal.objects.get(message=message.id, status="open")
         refusals = {"already_deleted"} if message.deleted else set()
         act = lambda: moderator_actions.dismiss(proposal_id=proposal.pk, reason="Fine.", **self.moderator)  # noqa: E731
-        self.event("dismiss", act, refusals=refusals, then=lambda _: self.model.dismiss(message), touches=message.tree)
+        reporters = self._reporters(message)
+        then = lambda _: self.model.keep_whole(message, reporters)  # noqa: E731
+        self.event("dismiss", act, refusals=refusals, then=then, touches=message.tree)
 
     def uphold(self, n: int) -> None:
         if not (message := self.some_proposal(n)):
@@ -830,7 +906,7 @@ class Life(RuleBasedStateMachine):
         proposal = Proposal.objects.get(message=found.id, status="open")
         refusals = {"already_deleted"} if found.deleted else set()
         act = lambda: moderator_actions.uphold(proposal_id=proposal.pk, reason="Copied.", **self.moderator)  # noqa: E731
-        self.event("uphold", act, refusals=refusals, then=lambda _: self._removed(found), touches=found.tree)
+        self.event("uphold", act, refusals=refusals, then=self._removing(found), touches=found.tree)
 
     def settle(self, n: int) -> None:
         """Settle a report: dismissing it keeps the message."""
@@ -908,7 +984,7 @@ class Life(RuleBasedStateMachine):
         made = Withdrawal.objects.get(message=found.id, status="open")
         refusals = {"already_deleted"} if found.deleted else set()
         act = lambda: moderator_actions.grant_withdrawal(withdrawal_id=made.pk, reason="As you wish.", **self.moderator)  # noqa: E731
-        self.event("grant", act, refusals=refusals, then=lambda _: self._removed(found), touches=found.tree)
+        self.event("grant", act, refusals=refusals, then=self._removing(found), touches=found.tree)
 
     def refuse(self, n: int) -> None:
         if message := self.some_withdrawn(n):
@@ -944,16 +1020,149 @@ class Life(RuleBasedStateMachine):
 
         self.event("retry by hand", act, refusals=refusals, then=then, touches=found)
 
+    def slip(self, n: int) -> None:
+        """A moderator does something, and it is undone at once, by them or by an appeal: everything is as before."""
+        before = copy.deepcopy(self.model)
+        last = AuditEntry.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        SLIPS[n % len(SLIPS)](self, n // len(SLIPS))
+        entry = AuditEntry.objects.filter(pk__gt=last).first()
+        if entry is None:  # it was refused, or there was nothing to do it to
+            return
+        target = UUID(entry.target_id)
+        trees: list[UUID] = []
+        if entry.target_type != User._meta.label_lower:
+            trees = [target if target in before.trees else before.messages[target].tree.id]
+        then = lambda _: self._as_before(before, trees)  # noqa: E731
+        if trees and n % 3 == 0 and (appeal := self._appeal(entry)):
+            about: dict[str, Any] = {"actor": self.cast.colleague, "answer": "Sorry.", "policy": self.policy}
+            self.event(f"appeal {entry.act}", lambda: appealing.grant(appeal.pk, **about), then=then)
+            return
+        decision = DeskDecision.objects.create(moderator=self.cast.moderator, entries=[entry.pk], act=entry.act)
+        act = lambda: undoing.undo_decision(decision, reason="A slip.", **self.moderator)  # noqa: E731
+        self.event(f"undo {entry.act}", act, then=then)
+
+    def _appeal(self, entry: AuditEntry) -> Appeal | None:
+        """Let somebody whom this act concerns appeal against it; None if there is nobody."""
+        for person in self.people:
+            try:
+                return appealing.appeal(person, entry.pk, "It was not so.")
+            except DomainError as refusal:
+                assert refusal.code in ("decision_not_found", "not_appealable"), refusal
+        return None
+
+    def _as_before(self, before: Model, trees: Iterable[UUID]) -> None:
+        self.model = before
+        for person in self.people:
+            person.refresh_from_db()
+        for tree_id in trees:
+            self.touched.add(tree_id)
+            tree = before.trees[tree_id]
+            if before.being_written(tree):  # who writes has room beside what came back
+                row = MessageTree.objects.get(pk=tree_id)
+                tree.goal, tree.most_answers = row.goal_tree_size, row.max_children_count
+            if tree.state == model.FAILED:  # it has failed once more
+                tree.since = MessageTree.objects.get(pk=tree_id).state_since
+                tree.failures = TreeTransition.objects.filter(tree=tree_id, to_state=model.FAILED).count()
+
     def ban(self, who: int) -> None:
-        person = self.person(who)
-        act = lambda: bans.ban(person, actor=self.cast.moderator, reason="Rude.")  # noqa: E731
-        self.event("ban", act, then=lambda _: self.model.banned.add(person.pk))
+        self._ban(self.person(who), None, "ban")
+
+    def suspend(self, who: int, days: int) -> None:
+        self._ban(self.person(who), self.clock.now + timedelta(days=days), "suspend")
+
+    def _ban(self, person: User, until: datetime | None, name: str) -> None:
+        act = lambda: bans.ban(person, actor=self.cast.moderator, reason="Rude.", until=until)  # noqa: E731
+
+        def then(_: object) -> None:
+            self.model.banned.add(person.pk)
+            self.model.banned_until[person.pk] = until
+
+        self.event(name, act, then=then)
 
     def unban(self, who: int) -> None:
         person = self.pick(who, [one for one in self.people if one.pk in self.model.banned]) or self.person(who)
         refusals = set() if person.pk in self.model.banned else {"not_banned"}
         act = lambda: bans.unban(person, actor=self.cast.moderator, reason="They promised.")  # noqa: E731
-        self.event("unban", act, refusals=refusals, then=lambda _: self.model.banned.discard(person.pk))
+        self.event("unban", act, refusals=refusals, then=lambda _: self.model.let_in(person.pk))
+
+    def lift(self) -> None:
+        """The job lets those in whose suspension is over."""
+        due = self.model.suspensions_over()
+
+        def then(lifted: int) -> None:
+            assert lifted == len(due)
+            for person_id in due:
+                self.model.let_in(person_id)
+                self.to_follow.append(person_id)
+            Life.events["lift: people"] += lifted
+
+        self.event("lift", account_bans.lift_those_that_are_over, then=then, in_steps=True)
+
+    def purge(self, who: int, steps: int, *, by_desk: bool) -> None:
+        """A purge begins, gets so far, and is undone: everything is as before but what people had begun to write."""
+        person = self.person(who)
+        begun: list[Purge] = []
+
+        def act() -> None:
+            with collected_entries() as entries:
+                purge = purging.start_purge(user=person, actor=self.cast.moderator, reason="Advertising.")
+            for _ in zip(range(steps), purging._steps(purge, self.policy), strict=False):
+                pass
+            if by_desk:
+                ids = [entry.pk for entry in entries]
+                decision = DeskDecision.objects.create(moderator=self.cast.moderator, entries=ids, act="purge")
+                undoing.undo_decision(decision, reason="A slip.", **self.moderator)
+            else:
+                purging.undo_purge(purge_id=purge.pk, actor=self.cast.moderator, reason="A slip.")
+            purging.continue_purge(purge_id=purge.pk, policy=self.policy)
+            begun.append(purge)
+
+        def then(_: object) -> None:
+            trees = set(PurgeStep.objects.filter(purge=begun[-1]).values_list("tree", flat=True))
+            Life.events["purge: trees"] += len(trees)
+            self._as_before(self.model, trees)
+            held = set(Opening.objects.filter(held_until__gt=self.clock.now).values_list("lease", flat=True))
+            for task in [one for one in self.model.tasks.values() if self.model.holds(one) and one.id not in held]:
+                assert task.message is not None
+                assert task.person == person.pk or task.message.tree.id in trees
+                task.held_until = None
+                trees.add(task.message.tree.id)
+            for tree_id in trees:
+                self.model.make_room(self.model.trees[tree_id])
+                self.model.advance(self.model.trees[tree_id])
+            self.touched |= trees
+
+        self.event("purge", act, then=then)
+
+    def act_on_many(self, n: int, what: Act) -> None:
+        """A moderator acts on many at once, and undoes that: everything is as before."""
+        chance = random.Random(n)
+        about: dict[str, Any] = {"actor": self.cast.moderator, "kind": kind_of(what), "chosen_by": "Some"}
+        some = chance.sample(list(self.model.messages), min(4, len(self.model.messages)))
+        trees = {self.model.messages[one].tree.id for one in some}
+        done: list[BulkAct] = []
+
+        def act() -> None:
+            if what == Act.SUSPEND:
+                bulk = previews.draft_on_people(people=chance.sample(self.people, 2), **about)
+            else:
+                bulk = previews.draft_on_messages(messages=MessageRow.objects.filter(pk__in=some), **about)
+            running.start(bulk_id=bulk.pk, actor=self.cast.moderator, reason="Advertising.")
+            running.continue_bulk_act(bulk_id=bulk.pk, rows=chance.choice([None, 1, 2]))
+            Life.events[f"many: {what.value} rows"] += bulk.rows.filter(status="done").count()
+            running.undo(bulk_id=bulk.pk, actor=self.cast.moderator, reason="A slip.")
+            running.continue_bulk_act(bulk_id=bulk.pk)
+            done.append(bulk)
+
+        def refusals() -> set[str]:
+            return set() if done else {"nothing_left"}
+
+        def then(_: object) -> None:
+            statuses = set(done[-1].rows.values_list("status", flat=True))
+            assert statuses <= {"undone", "refused", "waiting"}, statuses
+            self._as_before(self.model, [] if what == Act.SUSPEND else trees)
+
+        self.event(f"many: {what.value}", act, refusals=refusals, then=then)
 
     # --- files ---
 
@@ -982,6 +1191,8 @@ class Life(RuleBasedStateMachine):
             lambda: self.halt(n),
             lambda: self.resume(n),
             lambda: self.delete(n),
+            lambda: self.keep(n),
+            lambda: self.hide(n),
             lambda: self.undelete(n),
             lambda: self.edit(n),
             lambda: self.withdraw(n),
@@ -1017,6 +1228,7 @@ class Life(RuleBasedStateMachine):
         self.clock.forward(timedelta(days=3))
         self.model.now = self.clock.now
         self.clean_up()
+        self.lift()
         for person in self.people:
             if person.pk in self.model.banned:
                 self.unban(self.people.index(person))
@@ -1092,3 +1304,11 @@ def imported_tree(tree: Tree) -> tuple[Tree, dict[str, Any]]:
         }
 
     return tree, {"message_tree_id": str(tree.id), "tree_state": state, "prompt": node(root)}
+
+
+SLIPS: tuple[Callable[[Life, int], None], ...] = (
+    *(Life.halt, Life.resume, Life.delete, Life.undelete, Life.dismiss, Life.uphold, Life.settle, Life.edit),
+    *(Life.grant, Life.refuse, Life.retry_by_hand, Life.keep, Life.hide, Life.move, Life.ban, Life.unban),
+    lambda life, n: life.suspend(n, 2),
+)
+"""What a moderator may undo."""

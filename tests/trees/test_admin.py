@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -13,13 +12,13 @@ from django.urls import reverse
 
 from oasst.accounts.models import User
 from oasst.core.errors import Busy
+from oasst.core.models import AuditEntry
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, review, state_of
 from trees.contributing import reactions, reviews
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import TABLE, State
 from trees.models import Deletion, Message, MessageTree, Opening, Report, Skip, TreeTransition
 from trees.moderation import moderator_actions
-from trees.moderation.queries import search_messages
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 POLICY = TreePolicy(goal_tree_size=6)
@@ -122,7 +121,7 @@ class TestStartPage:
         for person in new_people(10):
             reactions.report(message_id=new_prompt(alice).pk, reporter=person, category="spam")
         after = statements(browser, reverse("admin:index"))
-        assert len(after) == len(before) <= 9
+        assert len(after) == len(before) <= 10
 
 
 @pytest.fixture
@@ -164,7 +163,7 @@ class TestPages:
         for words in (
             *("for a long time", "for ten minutes", "Said how long.", "spam 0", "an earlier one", "+1", "red_flag"),
             *(
-                f'{grown.tree_id}/change/">{grown.tree_id}</a>',
+                f'{grown.tree_id}/change/">Open the conversation</a>',
                 "skipped replying",
                 "From a cookbook.",
                 reverse("admin:trees_message_edit", args=[grown.pk]),
@@ -220,15 +219,16 @@ class TestReadOnly:
             *("trees.MessageTree", "trees.Message", "trees.TreeTransition", "trees.Deletion", "trees.Report"),
             *("trees.Proposal", "trees.Withdrawal", "trees.NearDuplicate", "trees.Snapshot", "trees.QualityModel"),
             *("trees.GoldMessage", "trees.PracticeText"),
-            *("trees.Purge", "core.JobRecord", "core.WaitingJob", "leaderboard.TrollStanding"),
+            *("trees.Purge", "core.JobRecord", "core.WaitingJob", "core.AuditEntry", "leaderboard.TrollStanding"),
             *(
                 "accounts.User",
+                "accounts.AccountWarning",
                 "accounts.Appeal",
                 "accounts.ApiClient",
                 "accounts.ApiKey",
                 "django_celery_beat.PeriodicTask",
             ),
-            *("trees.Webhook", "trees.Delivery"),
+            *("trees.Webhook", "trees.Delivery", "trees.Opening"),
             "accounts.SiteSettings",
             *("inference.Turn", "inference.ChatReport", "inference.Preset", "inference.Vote"),
         }
@@ -239,20 +239,14 @@ class TestLists:
         bread = new_prompt(alice, "How do I bake 100% rye bread?")
         stars = new_prompt(bob, "Which stars can I see tonight?")
         for model in ("messagetree", "message"):
-            for words in ("RYE bread", "100%", str(bread.pk)):
+            for words in ("RYE bread", '"100%"', "bread bak*", str(bread.pk)):
                 page = browser.get(list_of(model), {"q": words}).text
                 assert "100% rye" in page and "stars" not in page, words
-            assert "rye bread?" not in browser.get(list_of(model), {"q": "100_ rye"}).text
+            assert "rye bread?" not in browser.get(list_of(model), {"q": '"100_ rye"'}).text
             assert "rye bread?" in browser.get(list_of(model), {"q": " "}).text
         reply = new_reply(growing_tree(stars.author or alice), bob, "Look up.")
         assert "Look up." not in browser.get(list_of("messagetree"), {"q": str(reply.pk)}).text
         assert str(reply.tree_id) in browser.get(list_of("messagetree"), {"q": str(reply.pk)}).text
-
-    def test_search_by_words_is_served_by_the_index(self, alice: User) -> None:
-        new_prompt(alice)
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL enable_seqscan = off")
-        assert "message_trigrams" in search_messages(Message.objects.all(), "bread").explain()
 
     @pytest.mark.parametrize(
         ("model", "query"),
@@ -315,6 +309,7 @@ class TestLists:
         policy = TreePolicy(max_children_count=12)
         prompt = growing_tree(alice, policy)
         new_reply(prompt, new_person("Writer"), policy=policy)
+        reactions.report(message_id=prompt.pk, reporter=new_person("Reader"), category="spam")
         urls = page_of(prompt.tree), page_of(prompt)
         before = [len(statements(browser, url)) for url in urls]
         for person in new_people(10):
@@ -337,7 +332,7 @@ class TestActions:
         one, other = new_prompt(alice), new_prompt(bob)
         page = act(browser, "halt", one.tree, other.tree, reason="Looks odd.")
         assert state_of(one) == state_of(other) == State.HALTED_BY_MODERATOR
-        assert page.count("stopped.") == 2
+        assert page.count("2 stopped.") == 1
         step = TreeTransition.objects.filter(tree=one.tree).latest("id")
         assert (step.reason, step.actor) == ("Looks odd.", mo)
         act(browser, "resume", one.tree, reason="It is fine.")
@@ -348,7 +343,7 @@ class TestActions:
         moderator_actions.halt(tree_id=halted.tree_id, actor=mo, reason="Odd.", policy=POLICY)
         page = act(browser, "resume", running.tree, halted.tree)
         assert "This conversation is not stopped." in page
-        assert "goes on." in page
+        assert "1 goes on, 1 refused. “" in page
         assert state_of(halted) == State.INITIAL_PROMPT_REVIEW
 
     def test_delete_and_undelete(self, browser: Client, alice: User, mo: User) -> None:
@@ -377,10 +372,10 @@ class TestActions:
     def test_the_log_says_who_and_why(self, browser: Client, alice: User, mo: User) -> None:
         prompt = new_prompt(alice)
         act(browser, "halt", prompt.tree, reason="Looks odd.")
-        entry = LogEntry.objects.get()
-        assert (entry.user, entry.object_id, entry.change_message) == (mo, str(prompt.tree_id), "stopped: Looks odd.")
+        entry = AuditEntry.objects.get()
+        assert (entry.actor, entry.target_id, entry.act) == (mo, str(prompt.tree_id), "tree.halt")
         history = browser.get(reverse("admin:trees_messagetree_history", args=[prompt.tree_id])).text
-        assert "stopped: Looks odd." in history
+        assert "stopped a conversation" in history and "Looks odd." in history
         assert "1 entry" in history
 
     def test_from_the_page_of_a_row_one_stays_there(self, browser: Client, alice: User) -> None:
@@ -467,7 +462,7 @@ class TestActions:
 def assert_nothing_happened(prompt: Message, report: Report) -> None:
     assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
     assert not Deletion.objects.exists()
-    assert not LogEntry.objects.exists()
+    assert not AuditEntry.objects.exists()
     report.refresh_from_db()
     assert report.status == Report.Status.OPEN
     assert Message.objects.get(pk=prompt.pk).text == prompt.text
@@ -491,7 +486,8 @@ class TestEditPage:
         prompt.refresh_from_db()
         assert (prompt.text, prompt.edited) == ("What is the sky?", True)
         assert (prompt.revision.author, prompt.revision.reason) == (mo, "Typo.")
-        assert LogEntry.objects.get().change_message == "edited: Typo."
+        entry = AuditEntry.objects.get()
+        assert (entry.act, entry.text.reason) == ("message.edit", "Typo.")
 
     @pytest.mark.parametrize(
         ("text", "reason", "says"),

@@ -6,9 +6,11 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
 
+from oasst.core.audit.reading import Target
 from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.read_only_admin import render_message, render_person, render_plain_text
 from trees.admin.trees import tree_link
+from trees.models import Message
 from trees.moderation.badges import message_badge, state_badge
 
 EXCERPT = 300  # characters of the parent message: enough to see what was answered
@@ -18,6 +20,13 @@ class AboutMessage:
     """Columns for rows with a `message`: its text with a link, its author, parent, state, and conversation."""
 
     excerpt_length = 60
+
+    def history_targets(self, obj: Any) -> list[Target]:
+        """The history of the row is that of the message: acts are about it."""
+        return [(Message._meta.label_lower, str(obj.message_id))]
+
+    def title_of(self, obj: Any) -> str:
+        return plain_excerpt(obj.message.text, 70)
 
     @admin.display(description="Message")
     def excerpt(self, row: Any) -> str:

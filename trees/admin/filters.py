@@ -1,11 +1,14 @@
 """The filters of the lists. None of them reads a whole table to find its choices."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
+from oasst.accounts.rights import languages_of
 from oasst.core.text.languages import name_of
 from trees.lifecycle.states import TABLE
 from trees.models import MessageReading, PromptTopic, QualityScore, ReadingKind, Topic
@@ -31,7 +34,7 @@ class ByPrompt(SimpleListFilter):
     parameter_name = "prompt"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("stands", "Stands"), ("deleted", "Deleted")]
+        return [("stands", "Stands"), ("deleted", "Removed")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         condition = {"stands": PROMPT_EXISTS, "deleted": ~PROMPT_EXISTS}.get(self.value() or "")
@@ -39,14 +42,52 @@ class ByPrompt(SimpleListFilter):
 
 
 class ByLanguage(SimpleListFilter):
+    """By default a moderator of some languages sees these, and may choose to read all."""
+
     title = "language"
     parameter_name = "lang"
+    EVERY = "all"
+    path = "lang"
+    """Where the language is, from the rows of the list."""
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(lang, name_of(lang)) for lang in languages()]
+    def __init__(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        self.own = languages_of(request.user)
+        super().__init__(request, *args, **kwargs)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        every = [(self.EVERY, _("All languages"))] if self.own else []
+        return [*every, *((lang, name_of(lang)) for lang in languages())]
+
+    @property
+    def unchosen(self) -> Any:
+        """What is listed if nothing is chosen; empty for everything."""
+        return _("Yours") if self.own else ""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        default, *others = super().choices(changelist)
+        yield {**default, "display": self.unchosen or default["display"]}
+        yield from others
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(lang=self.value()) if self.value() else queryset
+        if lang := chosen_language(request):
+            return queryset.filter(**{self.path: lang})
+        if self.own and self.value() != self.EVERY:
+            return queryset.filter(**{f"{self.path}__in": sorted(self.own)})
+        return queryset
+
+
+class ByLanguageOfMessage(ByLanguage):
+    path = "message__lang"
+
+
+class ByLanguageOfPair(ByLanguage):
+    path = "first__lang"
+
+
+def chosen_language(request: HttpRequest) -> str:
+    """Return the one language that the list is filtered by; empty for several or all."""
+    lang = request.GET.get(ByLanguage.parameter_name, "")
+    return "" if lang == ByLanguage.EVERY else lang
 
 
 class ByLooks(SimpleListFilter):
@@ -87,7 +128,7 @@ class ByTopic(SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         topics = Topic.objects.order_by("lang", "-size").values_list("pk", "lang", "name", "size")
-        if lang := request.GET.get(ByLanguage.parameter_name):
+        if lang := chosen_language(request):
             topics = topics.filter(lang=lang)
         return [(str(pk), f"{name_of(lang)}: {name} ({size})") for pk, lang, name, size in topics[:MAX_TOPICS]]
 
@@ -107,6 +148,8 @@ class SearchBy(SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(self.MEANING, "Meaning, not spelling")]
+
+    unchosen = "Words"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset

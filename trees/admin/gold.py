@@ -6,7 +6,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from oasst.accounts.groups import ADMINISTER
 from oasst.accounts.models import User
+from oasst.core.audit.reading import Target
 from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from oasst.core.text.languages import name_of
@@ -34,6 +36,7 @@ class GoldMessageAdmin(AboutMessage, ReadOnlyAdmin):
     list_before_template = "trees/admin/gold_pools.html"
     ordering = ("-changed_at", "-pk")
     actions = ("end",)
+    acting_permission = ADMINISTER
     empty_text = "There are none yet. In Messages, choose those whose decision is surely right, and use them as gold."
     destructive = actions
     fields = (
@@ -50,6 +53,10 @@ class GoldMessageAdmin(AboutMessage, ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[GoldMessage]:
         rows = gold.with_answers(super().get_queryset(request)).select_related("message", "actor")
         return rows.defer("message__search")
+
+    def history_targets(self, obj: GoldMessage) -> list[Target]:
+        """Not that of the message, which moderators read, who review gold messages too."""
+        return [(obj._meta.label_lower, str(obj.pk))]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         policy = current_policy()

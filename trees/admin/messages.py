@@ -10,22 +10,56 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from oasst.accounts.access import require_moderator
 from oasst.accounts.forms import add_domain_error
+from oasst.accounts.groups import ADMINISTER, MODERATE
 from oasst.accounts.models import User
-from oasst.core.errors import DomainError
+from oasst.accounts.rights import may_act_in, require_language
+from oasst.core.errors import Busy, DomainError, Invalid
 from oasst.core.form_fields import LineField, TextField
+from oasst.core.list_filters import FILTER_FORM, FormChangeList
 from oasst.core.locks import timeouts_as_busy
 from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_message
 from oasst.core.text.diff import word_diff
 from oasst.core.text.languages import name_of
 from trees.admin.about_message import AboutMessage
-from trees.admin.filters import ByLanguage, ByLooks, ByPrediction, ByReading, ByReview, ByTopic, SearchBy
+from trees.admin.conversation import shown_conversation, shown_steps
+from trees.admin.filters import (
+    ByLanguage,
+    ByLanguageOfMessage,
+    ByLooks,
+    ByPrediction,
+    ByReading,
+    ByReview,
+    ByTopic,
+    SearchBy,
+    chosen_language,
+)
+from trees.admin.message_filters import (
+    ByAuthor,
+    ByDeleted,
+    ByEdited,
+    ByFlags,
+    ByHidden,
+    ByKind,
+    ByReports,
+    ByRole,
+    BySynthetic,
+    ByToxicity,
+    ByWithdrawn,
+    MessageOrder,
+    Since,
+    Until,
+)
 from trees.admin.quality import render_predictions
 from trees.admin.readings import render_readings
+from trees.admin.revisions import changes_of
 from trees.admin.trees import moderate, tree_link
 from trees.contributing import gold, practice_texts
 from trees.enrichment import embeddings
@@ -35,7 +69,8 @@ from trees.lifecycle.reply_scores import ScoredReplies, scores_of_replies
 from trees.models import Deletion, Message, MessageReading, PracticeText
 from trees.moderation import moderator_actions, offered_actions, personal_data
 from trees.moderation.badges import message_badge, state_badge
-from trees.moderation.queries import message_details, search_messages
+from trees.moderation.finding import MAX_FOUND, MOST_AT_ONCE, find_messages, find_most_flagged
+from trees.moderation.queries import message_details
 from trees.statistics.strengths import Score
 from trees.word_search import find_query
 
@@ -48,27 +83,34 @@ class EditForm(forms.Form):
     )
 
 
+class MessageChangeList(FormChangeList):
+    """A list that says why a search found nothing: a pattern that is none, or too much to search."""
+
+    def get_queryset(self, request: Any, *args: Any, **kwargs: Any) -> QuerySet[Message]:
+        try:
+            return super().get_queryset(request, *args, **kwargs)
+        except (Busy, Invalid) as error:
+            messages.error(request, error.message)
+            return self.root_queryset.none()
+
+
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
     list_display = ("excerpt", "status", "role", "lang", "author", "created_at", "marks")
+    change_list_template = FILTER_FORM
     list_filter = (
-        "deleted",
-        "hidden",
-        ByReview,
-        ByPrediction,
-        "role",
-        ByLanguage,
-        ByLooks,
-        ByReading,
-        "synthetic",
-        ByTopic,
-        SearchBy,
+        *(SearchBy, MessageOrder, ByLanguage, ByKind, ByRole, ByReview, ByDeleted, ByHidden, ByWithdrawn, ByEdited),
+        *(Since, Until, ByAuthor, ByFlags, ByReports, ByToxicity),
+        *(ByReading, ByLooks, ByPrediction, BySynthetic, ByTopic),
     )
     search_fields = ("id",)
-    search_help_text = "A piece of the text, or the id of a message or conversation"
-    # Ids start with the time, so this is newest first without another index.
-    ordering = ("-id",)
+    search_help_text = _(
+        'bread oven: both words in any form · bak*: begins so · "100% rye": exactly this · -oven: without it · '
+        "/colou?r/: a pattern · or the id of a message or conversation"
+    )
+    ordering = MessageOrder.NEWEST_FIRST
     actions = ("delete", "mark_gold", "choose_for_review", "choose_for_ranking")
+    other_permissions = dict.fromkeys(actions[1:], ADMINISTER)
     destructive = ("delete",)
     fields = (
         *(
@@ -82,31 +124,57 @@ class MessageAdmin(ReadOnlyAdmin):
         *(("synthetic", "model_name"), "kept_at", ("api_client", "frontend_message_id"), "consent", "id"),
     )
     readonly_fields = ("text_of_now", "status", "conversation", "looks_like_language")
+    list_before_template = "admin/bulk/begin.html"
     change_form_outer_after_template = "trees/admin/message.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         rows = super().get_queryset(request).select_related("author")
         return rows.defer("search", "text_digest", "imported")
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[FormChangeList]:
+        return MessageChangeList
+
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        return ByPrediction.ORDER if is_by_prediction(request) else self.ordering
+        sort = request.GET.get(MessageOrder.parameter_name)
+        if is_by_prediction(request) and not sort:
+            return ByPrediction.ORDER
+        return MessageOrder.ORDERS.get(sort, self.ordering)
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return [*self.list_display, "prediction"] if is_by_prediction(request) else [*self.list_display]
+        columns = super().get_list_display(request)
+        return [*columns, "prediction"] if is_by_prediction(request) else columns
 
     def get_search_results(
         self, request: Any, queryset: QuerySet[Message], search_term: str
     ) -> tuple[QuerySet[Message], bool]:
-        if not search_term.strip():
-            return queryset, False
+        """Return the first pages of what was found, so that the list sorts and pages a few rows by their ids.
+
+        A request with `all_found` (acts on many) gets all, up to one more than such an act may have.
+        """
+        words = search_term.strip()
+        most_flagged = request.GET.get(MessageOrder.parameter_name) == MessageOrder.FLAGGED
+        if not words:
+            return (
+                _in_this_order(queryset, find_most_flagged(queryset, MAX_FOUND)) if most_flagged else queryset
+            ), False
+        lang = chosen_language(request)
         if request.GET.get(SearchBy.parameter_name) == SearchBy.MEANING:
-            lang = request.GET.get(ByLanguage.parameter_name) or request.user.working_language
-            if not embeddings.is_ready():
-                warning = "loads its model: search again in some seconds" if embeddings.is_on() else "is off"
-                messages.warning(request, f"Only the words were searched. The search by meaning {warning}.")
-            ids = rank_by_meaning(queryset, search_term, lang, find_query(search_term, lang))
-            return queryset.filter(pk__in=ids).order_by(in_order_of(ids)), False
-        return search_messages(queryset, search_term), False
+            return self._by_meaning(request, queryset, words, lang or request.user.working_language), False
+        last = min(_page_number(request) * self.list_per_page + 1, MAX_FOUND)
+        if getattr(request, "all_found", False):
+            last = MOST_AT_ONCE + 1
+        ids = find_messages(queryset, words, lang, last, most_flagged=most_flagged)
+        return (_in_this_order(queryset, ids) if most_flagged else queryset.filter(pk__in=ids)), False
+
+    def _by_meaning(self, request: Any, queryset: QuerySet[Message], words: str, lang: str) -> QuerySet[Message]:
+        if not embeddings.is_ready():
+            warning = gettext("Only the words were searched. The search by meaning is off.")
+            if embeddings.is_on():
+                warning = gettext(
+                    "Only the words were searched. The search by meaning loads its model: search again in some seconds."
+                )
+            messages.warning(request, warning)
+        return _in_this_order(queryset, rank_by_meaning(queryset, words, lang, find_query(words, lang)))
 
     def get_urls(self) -> list[URLPattern]:
         edit = self.admin_site.admin_view(self.edit_view)
@@ -121,6 +189,9 @@ class MessageAdmin(ReadOnlyAdmin):
         facts = message_details(obj)
         readings = list(MessageReading.objects.filter(revision=obj.revision_id).order_by("kind"))
         return {
+            "text_changes": changes_of(facts.revisions),
+            "conversation": shown_conversation(obj.tree_id, obj),
+            "steps": shown_steps(obj.tree),
             "suggestion": personal_data.suggest(obj, readings),
             "file": facts,
             "page_url": reverse("tree", args=[obj.pk]),
@@ -136,27 +207,26 @@ class MessageAdmin(ReadOnlyAdmin):
         return plain_excerpt(obj.text, 70)
 
     def extra_context(self, obj: Message, actor: User) -> dict[str, Any]:
-        may_edit = offered_actions.may_edit(obj, actor)
-        return {"edit_url": reverse("admin:trees_message_edit", args=[obj.pk]) if may_edit else ""}
+        may_act = actor.has_perm(MODERATE) and may_act_in(actor, obj.lang)
+        may_edit = may_act and offered_actions.may_edit(obj, actor)
+        return {
+            "edit_url": reverse("admin:trees_message_edit", args=[obj.pk]) if may_edit else "",
+            "may_settle": may_act,
+        }
 
     def can_do(self, action: str, obj: Message, actor: User) -> bool:
         if action == "mark_gold":
-            return actor.is_superuser and gold.can_be_marked(obj)
+            return gold.can_be_marked(obj)
         if action in ("choose_for_review", "choose_for_ranking"):
-            return actor.is_superuser and practice_texts.may_be_chosen(obj)
-        return not obj.deleted
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions: dict[str, Any] = super().get_actions(request)
-        if not request.user.is_superuser:
-            for name in ("mark_gold", "choose_for_review", "choose_for_ranking"):
-                actions.pop(name, None)
-        return actions
+            return practice_texts.may_be_chosen(obj)
+        return not obj.deleted and may_act_in(actor, obj.lang)
 
     def edit_view(self, request: Any, message_id: UUID) -> HttpResponse:
         message = self.get_queryset(request).filter(pk=message_id).first()
         if message is None:
             raise Http404
+        require_moderator(request.user)
+        require_language(request.user, message.lang)
         form = EditForm(request.POST or None, initial={"text": message.text})
         if request.method == "POST" and form.is_valid():
             try:
@@ -167,13 +237,13 @@ class MessageAdmin(ReadOnlyAdmin):
             except DomainError as error:
                 add_domain_error(form, error)
             else:
-                self.log_change(request, message, f"edited: {form.cleaned_data['reason']}")
                 self.message_user(request, "The new text is stored; the old one is kept.", messages.SUCCESS)
                 return redirect("admin:trees_message_change", message_id)
         context = {
             **self.admin_site.each_context(request),
             "title": "Edit the text",
             "opts": self.opts,
+            "original": message,
             "form": form,
             "back_url": reverse("admin:trees_message_change", args=[message_id]),
         }
@@ -184,6 +254,8 @@ class MessageAdmin(ReadOnlyAdmin):
         message = self.get_queryset(request).filter(pk=message_id).first()
         if message is None:
             raise Http404
+        require_moderator(request.user)
+        require_language(request.user, message.lang)
         about: dict[str, Any] = {"message_id": message_id, "revision_id": request.POST.get("revision", "")}
         try:
             with timeouts_as_busy():
@@ -196,7 +268,6 @@ class MessageAdmin(ReadOnlyAdmin):
         except DomainError as error:
             self.message_user(request, error.message, messages.ERROR)
         else:
-            self.log_change(request, message, done)
             self.message_user(request, f"Done: {done}.", messages.SUCCESS)
         return redirect("admin:trees_message_change", message_id)
 
@@ -211,6 +282,7 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.display(description="Marks")
     def marks(self, message: Message) -> str:
         marks = {
+            _("flagged: %(number)d") % {"number": message.emojis.get("red_flag", 0)}: "red_flag" in message.emojis,
             f"looks like {name_of(message.looks_like)}": bool(message.looks_like),
             "edited": message.edited,
             "by a model": message.synthetic,
@@ -234,17 +306,16 @@ class MessageAdmin(ReadOnlyAdmin):
     def text_of_now(self, message: Message) -> str:
         return render_message(message.text)
 
-    @admin.action(description="Delete, with everything below")
+    @admin.action(description=_("Remove, with everything below"))
     def delete(self, request: Any, chosen: QuerySet[Message]) -> None:
-        moderate(self, request, chosen, "deleted", moderator_actions.delete_message, "message_id")
+        moderate(self, request, chosen, "removed", moderator_actions.delete_message, "message_id")
 
     @admin.action(description="Use as gold: the decision is surely right")
     def mark_gold(self, request: Any, chosen: QuerySet[Message]) -> None:
         def act(message: Message, reason: str) -> None:
             gold.mark(message_id=message.pk, actor=request.user, reason=reason, policy=current_policy())
 
-        # Moderators, who review gold messages too, read the history of a message but not that of gold messages.
-        self.act_on_each(request, chosen, "used as gold", act, logged_at=lambda message: message.gold)
+        self.act_on_each(request, chosen, "used as gold", act)
 
     @admin.action(description="Use for practice: the reason is the explanation that people read")
     def choose_for_review(self, request: Any, chosen: QuerySet[Message]) -> None:
@@ -265,6 +336,15 @@ class MessageAdmin(ReadOnlyAdmin):
 
 def is_by_prediction(request: HttpRequest) -> bool:
     return request.GET.get(ByPrediction.parameter_name) in (ByPrediction.REJECTED, ByPrediction.LOWEST)
+
+
+def _in_this_order(queryset: QuerySet[Message], ids: list[UUID]) -> QuerySet[Message]:
+    return queryset.filter(pk__in=ids).order_by(in_order_of(ids))
+
+
+def _page_number(request: HttpRequest) -> int:
+    page = request.GET.get("p", "")
+    return int(page) if page.isdecimal() and len(page) < 6 else 1
 
 
 def _answers(labels: dict[str, float | None]) -> list[tuple[str, float]]:
@@ -303,7 +383,7 @@ def _score(score: Score | None) -> str:
 class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
     excerpt_length = 90
     list_display = ("excerpt", "messages_taken", "reason", "actor", "created_at", "undone_at", "undone_by")
-    list_filter = (("undone_at", admin.EmptyFieldListFilter),)
+    list_filter = (("undone_at", admin.EmptyFieldListFilter), ByLanguageOfMessage)
     search_fields = ("tree__id__exact", "message__id__exact")
     search_help_text = "The id of a conversation or of the message that was deleted first"
     ordering = ("-id",)
@@ -324,10 +404,10 @@ class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
         return rows.defer("message__search")
 
     def title_of(self, obj: Deletion) -> str:
-        return f"Deletion of: {plain_excerpt(obj.message.text, 60)}"
+        return f"Removal of: {plain_excerpt(obj.message.text, 60)}"
 
     def can_do(self, action: str, obj: Deletion, actor: User) -> bool:
-        return offered_actions.may_undelete(obj, actor)
+        return may_act_in(actor, obj.message.lang) and offered_actions.may_undelete(obj, actor)
 
     @admin.display(description="Messages")
     def messages_taken(self, deletion: Deletion) -> int:
@@ -337,6 +417,6 @@ class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
     def conversation(self, deletion: Deletion) -> str:
         return tree_link(deletion.tree_id)
 
-    @admin.action(description="Undo")
+    @admin.action(description=_("Bring back"))
     def undelete(self, request: Any, chosen: QuerySet[Deletion]) -> None:
         moderate(self, request, chosen, "brought back", moderator_actions.undelete, "deletion_id")

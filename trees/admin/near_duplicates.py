@@ -7,10 +7,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.models import User
+from oasst.accounts.rights import may_act_in
 from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_message
+from trees.admin.filters import ByLanguageOfPair
 from trees.admin.trees import tree_link
 from trees.enrichment.pairs import decide, waiting_pairs
 from trees.lifecycle.policy import current_policy
@@ -52,7 +55,7 @@ def older(pair: NearDuplicate) -> Message:
 @admin.register(NearDuplicate)
 class NearDuplicateAdmin(ReadOnlyAdmin):
     list_display = ("older_excerpt", "newer_excerpt", "status_now", "same_wording", "same_meaning", "created_at")
-    list_filter = (Waiting, "status")
+    list_filter = (Waiting, "status", ByLanguageOfPair)
     search_fields = ("first__id__exact", "second__id__exact")
     search_help_text = "The id of a message"
     ordering = ("-id",)
@@ -69,10 +72,10 @@ class NearDuplicateAdmin(ReadOnlyAdmin):
         return rows.defer("first__search", "second__search")
 
     def title_of(self, obj: NearDuplicate) -> str:
-        return f"Said before: {plain_excerpt(newer(obj).text, 60)}"
+        return f"Repeated: {plain_excerpt(newer(obj).text, 60)}"
 
     def can_do(self, action: str, obj: NearDuplicate, actor: User) -> bool:
-        if obj.status != NearDuplicate.Status.OPEN:
+        if obj.status != NearDuplicate.Status.OPEN or not may_act_in(actor, obj.first.lang):
             return False
         return action == "dismiss" or (not newer(obj).deleted and (action != "halt" or obj.first.parent_id is None))
 
@@ -124,7 +127,7 @@ class NearDuplicateAdmin(ReadOnlyAdmin):
 
         self.act_on_each(request, chosen, "stopped", halt)
 
-    @admin.action(description="Delete the newer message, with everything below")
+    @admin.action(description=_("Remove the newer message, with everything below"))
     def delete_newer(self, request: Any, chosen: QuerySet[NearDuplicate]) -> None:
         def delete(pair: NearDuplicate, reason: str) -> None:
             moderator_actions.delete_message(
@@ -135,7 +138,7 @@ class NearDuplicateAdmin(ReadOnlyAdmin):
                 pair_id=pair.pk,
             )
 
-        self.act_on_each(request, chosen, "deleted", delete)
+        self.act_on_each(request, chosen, "removed", delete)
 
 
 def _text(message: Message) -> str:

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 
+from oasst.accounts.groups import ADMINISTER
 from oasst.accounts.models import User
 from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_plain_text
@@ -24,6 +25,7 @@ class PracticeTextAdmin(AboutMessage, ReadOnlyAdmin):
     search_help_text = "The id of a message"
     ordering = ("-changed_at", "-pk")
     actions = ("explain", "end")
+    acting_permission = ADMINISTER
     empty_text = (
         "There are none yet: practice uses the examples that ship with the software. In Messages, choose accepted ones "
         "that teach something, write why beside the action, and use them for practice."

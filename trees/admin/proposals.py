@@ -5,22 +5,26 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.models import User
+from oasst.accounts.rights import may_act_in
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees.admin.about_message import AboutMessage
+from trees.admin.filters import ByLanguageOfMessage
 from trees.admin.trees import moderate
 from trees.models import Proposal, Report
 from trees.moderation import moderator_actions, offered_actions
 from trees.moderation.queries import first_reports
 
-TONES = {Proposal.Status.OPEN: "warning", Proposal.Status.UPHELD: "success", Proposal.Status.DISMISSED: ""}
+Status = Proposal.Status
+TONES = {Status.OPEN: "warning", Status.HIDDEN: "success", Status.UPHELD: "success", Status.DISMISSED: ""}
 
 
 @admin.register(Proposal)
 class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
     list_display = ("excerpt", "status_now", "kind", "voices", "meanwhile", "state_of_message", "created_at")
-    list_filter = ("status", "kind", "hides")
+    list_filter = ("status", "kind", "hides", ByLanguageOfMessage)
     search_fields = ("message__id__exact", "tree__id__exact")
     search_help_text = "The id of a message or of its conversation"
     actions = ("uphold", "dismiss")
@@ -52,22 +56,22 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
         return {"reports": reports, "more": more}
 
     def can_do(self, action: str, obj: Proposal, actor: User) -> bool:
-        if obj.status != Proposal.Status.OPEN or obj.message.deleted:
+        if obj.status != Proposal.Status.OPEN or obj.message.deleted or not may_act_in(actor, obj.message.lang):
             return False
         return action != "dismiss" or not offered_actions.is_own(obj.message, actor)
 
     @admin.display(description="Status")
     def status_now(self, proposal: Proposal) -> str:
-        return badge(proposal.get_status_display(), TONES[Proposal.Status(proposal.status)])
+        return badge(proposal.get_status_display(), TONES[Status(proposal.status)])
 
     @admin.display(description="While it is open")
     def meanwhile(self, proposal: Proposal) -> str:
         parts = {"the message is hidden": proposal.hides, "the conversation waits": proposal.stops}
         return ", ".join(part for part, is_so in parts.items() if is_so) or "everything goes on"
 
-    @admin.action(description="Delete the message, with everything below")
+    @admin.action(description=_("Remove the message, with everything below"))
     def uphold(self, request: Any, chosen: QuerySet[Proposal]) -> None:
-        moderate(self, request, chosen, "deleted", moderator_actions.uphold, "proposal_id")
+        moderate(self, request, chosen, "removed", moderator_actions.uphold, "proposal_id")
 
     @admin.action(description="Let the message stay")
     def dismiss(self, request: Any, chosen: QuerySet[Proposal]) -> None:

@@ -10,9 +10,11 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 
 from oasst.accounts.models import User
+from oasst.accounts.rights import may_act_in
 from oasst.core.errors import Conflict
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, render_plain_text
 from trees.admin.about_message import AboutMessage
+from trees.admin.filters import ByLanguageOfMessage
 from trees.lifecycle.policy import current_policy
 from trees.models import Report
 from trees.moderation import moderator_actions, offered_actions
@@ -38,7 +40,7 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
     reason_label = "What came of it"
     reason_limit = 1000
     list_display = ("about", "state_of_report", "category", "excerpt", "state_of_message", "reporter", "created_at")
-    list_filter = ("status", "category")
+    list_filter = ("status", "category", ByLanguageOfMessage)
     search_fields = ("message__id__exact", "message__tree__id__exact", "text")
     search_help_text = "A piece of what the reporter wrote, or the id of a message or of its conversation"
     actions = ("uphold", "dismiss")
@@ -80,7 +82,7 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
         return {"acts_help": format_html(words, link, "To dismiss it lets the message stay.")}
 
     def can_do(self, action: str, obj: Report, actor: User) -> bool:
-        if obj.status != Report.Status.OPEN:
+        if obj.status != Report.Status.OPEN or not may_act_in(actor, obj.message.lang):
             return False
         return action != "dismiss" or not offered_actions.is_own(obj.message, actor)
 

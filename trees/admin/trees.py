@@ -4,28 +4,36 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
-from django.db.models import QuerySet
+from django.contrib import admin, messages
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from oasst.accounts.models import User
+from oasst.accounts.rights import may_act_in
+from oasst.core.audit.reading import Target
+from oasst.core.errors import Busy, Invalid
+from oasst.core.list_filters import FILTER_FORM, FormChangeList
 from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin
+from trees.admin.conversation import shown_conversation, shown_steps
 from trees.admin.filters import ByLanguage, ByPrompt, ByState
 from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import TABLE, State
-from trees.models import MessageTree, TreeTransition
+from trees.models import Message, MessageTree, TreeTransition
 from trees.moderation import moderator_actions, offered_actions
-from trees.moderation.badges import message_badge, state_badge
-from trees.moderation.queries import search_trees, tree_details, with_prompts
+from trees.moderation.badges import state_badge
+from trees.moderation.finding import find_trees
+from trees.moderation.queries import tree_details, with_prompts
 
 
 def tree_link(tree_id: UUID, text: str = "") -> SafeString:
     address = reverse("admin:trees_messagetree_change", args=[tree_id])
-    return format_html('<a class="text-link" href="{}">{}</a>', address, text or tree_id)
+    return format_html('<a class="text-link" href="{}">{}</a>', address, text or _("Open the conversation"))
 
 
 def moderate(
@@ -42,9 +50,10 @@ def moderate(
 @admin.register(MessageTree)
 class TreeAdmin(ReadOnlyAdmin):
     list_display = ("prompt", "in_state", "lang", "size", "state_since")
-    list_filter = (ByState, ByPrompt, ByLanguage)
+    change_list_template = FILTER_FORM
+    list_filter = (ByState, ByLanguage, ByPrompt)
     search_fields = ("id",)
-    search_help_text = "A piece of the prompt, or the id of the conversation or of a message"
+    search_help_text = 'Words of the prompt, "a piece of it", or the id of the conversation or of a message'
     ordering = ("-number",)
     actions = ("halt", "resume", "retry_scoring")
     fields = (
@@ -54,31 +63,38 @@ class TreeAdmin(ReadOnlyAdmin):
     readonly_fields = ("prompt", "in_state", "meaning", "was_before", "size")
     change_form_outer_after_template = "trees/admin/tree.html"
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[FormChangeList]:
+        return FormChangeList
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[MessageTree]:
         return with_prompts(super().get_queryset(request))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[MessageTree], search_term: str
     ) -> tuple[QuerySet[MessageTree], bool]:
-        return (search_trees(queryset, search_term) if search_term.strip() else queryset), False
+        if not search_term.strip():
+            return queryset, False
+        try:
+            return find_trees(queryset, search_term), False
+        except (Busy, Invalid) as error:
+            messages.error(request, error.message)
+            return queryset.none(), False
 
     def title_of(self, obj: Any) -> str:
         return plain_excerpt(obj.prompt or "", 70) or str(obj)
 
     def details(self, obj: MessageTree) -> dict[str, Any]:
         facts = tree_details(obj)
-        texts = {message.pk: message.text for message in facts.messages}
         return {
             "file": facts,
-            "openings": [(opening, texts[opening.message_id]) for opening in facts.openings],
-            "turns": [
-                (message, message_badge(message), 0 if message.rank is None else message.rank + 1)
-                for message in facts.messages
-            ],
-            "steps": [(step, state_badge(step.from_state), state_badge(step.to_state)) for step in facts.transitions],
+            "openings": facts.openings,
+            "conversation": shown_conversation(obj.pk),
+            "steps": shown_steps(obj),
         }
 
     def can_do(self, action: str, obj: MessageTree, actor: User) -> bool:
+        if not may_act_in(actor, obj.lang):
+            return False
         if action == "retry_scoring":
             return obj.state == State.SCORING_FAILED
         if action == "resume":
@@ -129,9 +145,19 @@ class TransitionAdmin(ReadOnlyAdmin):
     fields = ("at", "of_tree", "left", "entered", "reason", "actor")
     readonly_fields = ("of_tree", "left", "entered")
 
+    def history_targets(self, obj: TreeTransition) -> list[Target]:
+        return [(MessageTree._meta.label_lower, str(obj.tree_id))]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TreeTransition]:
+        prompt = Message.objects.filter(pk=OuterRef("tree")).values(text_start=Left("text", 160))
+        return super().get_queryset(request).annotate(prompt=Subquery(prompt))
+
+    def title_of(self, obj: Any) -> str:
+        return f"{TABLE[State(obj.to_state)].label}: {plain_excerpt(obj.prompt or '', 50)}"
+
     @admin.display(description="Conversation")
-    def of_tree(self, step: TreeTransition) -> str:
-        return tree_link(step.tree_id)
+    def of_tree(self, step: Any) -> str:
+        return tree_link(step.tree_id, plain_excerpt(step.prompt or "", 60))
 
     @admin.display(description="From")
     def left(self, step: TreeTransition) -> str:

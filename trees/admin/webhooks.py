@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from oasst.accounts.authentication.reauthentication import requires_proof
+from oasst.accounts.groups import OPERATE
 from oasst.accounts.models import ApiClient, User
 from oasst.core.errors import DomainError
 from oasst.core.form_fields import LineField
@@ -22,6 +23,8 @@ TONES = {Delivery.Status.WAITING: "warning", Delivery.Status.DELIVERED: "success
 
 class WebhookForm(forms.ModelForm):
     """The form for a new webhook. The service checks and creates it."""
+
+    actor: User
 
     api_client = forms.ModelChoiceField(ApiClient.objects.order_by("name"), label="API client")
     url = LineField(label="Address", limit=500, help_text="https, on the public internet.")
@@ -43,7 +46,7 @@ class WebhookForm(forms.ModelForm):
         data = self.cleaned_data
         if not self.errors:
             try:
-                self.instance = webhooks.create(data["api_client"], data["url"], data["events"])
+                self.instance = webhooks.create(data["api_client"], data["url"], data["events"], actor=self.actor)
             except DomainError as error:
                 self.add_error(error.field if error.field in self.fields else None, error.message)
         return data
@@ -57,6 +60,7 @@ class WebhookAdmin(ReadOnlyAdmin):
     search_fields = ("url", "api_client__name")
     ordering = ("-id",)
     actions = ("send_ping", "renew_secret", "switch_on", "switch_off", "remove")
+    acting_permission = OPERATE
     fields = (
         *("api_client", "url", "events", "standing", "switched_off_why", ("waiting", "failures")),
         *(("failing_since", "retry_at"), "created_at", "id"),
@@ -65,7 +69,7 @@ class WebhookAdmin(ReadOnlyAdmin):
     change_form_outer_after_template = "trees/admin/deliveries.html"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return request.user.is_superuser
+        return bool(request.user.has_perm(OPERATE))
 
     @requires_proof
     def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -73,7 +77,9 @@ class WebhookAdmin(ReadOnlyAdmin):
         return super().add_view(request, *args, **kwargs)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        return super().get_form(request, obj, change, **kwargs) if obj else WebhookForm
+        if obj:
+            return super().get_form(request, obj, change, **kwargs)
+        return type("WebhookForm", (WebhookForm,), {"actor": request.user})
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.fields if obj else WebhookForm.Meta.fields
@@ -123,24 +129,28 @@ class WebhookAdmin(ReadOnlyAdmin):
     @requires_proof
     def renew_secret(self, request: Any, chosen: QuerySet[Webhook]) -> None:
         def act(webhook: Webhook, reason: str) -> None:
-            self._show_secret(request, webhooks.new_secret(webhook))
+            self._show_secret(request, webhooks.new_secret(webhook, actor=request.user, reason=reason))
 
         self.act_on_each(request, chosen, "has a new secret; the one before is good for a day", act)
 
     @admin.action(description="Switch on")
     def switch_on(self, request: Any, chosen: QuerySet[Webhook]) -> None:
-        self.act_on_each(request, chosen, "switched on", lambda webhook, reason: webhooks.switch(webhook, on=True))
+        def act(webhook: Webhook, reason: str) -> None:
+            webhooks.switch(webhook, on=True, actor=request.user, reason=reason)
+
+        self.act_on_each(request, chosen, "switched on", act)
 
     @admin.action(description="Switch off")
     def switch_off(self, request: Any, chosen: QuerySet[Webhook]) -> None:
-        self.act_on_each(request, chosen, "switched off", lambda webhook, reason: webhooks.switch(webhook, on=False))
+        def act(webhook: Webhook, reason: str) -> None:
+            webhooks.switch(webhook, on=False, actor=request.user, reason=reason)
+
+        self.act_on_each(request, chosen, "switched off", act)
 
     @admin.action(description="Delete")
     def remove(self, request: Any, chosen: QuerySet[Webhook]) -> None:
         def act(webhook: Webhook, reason: str) -> None:
-            webhook_id = webhook.pk
-            webhooks.delete(webhook)
-            webhook.pk = webhook_id  # the admin's log names the deleted row
+            webhooks.delete(webhook, actor=request.user, reason=reason)
 
         self.act_on_each(request, chosen, "deleted", act)
 

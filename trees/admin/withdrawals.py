@@ -5,10 +5,13 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.models import User
+from oasst.accounts.rights import may_act_in
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees.admin.about_message import AboutMessage
+from trees.admin.filters import ByLanguageOfMessage
 from trees.admin.trees import moderate
 from trees.models import Withdrawal
 from trees.moderation import moderator_actions, offered_actions
@@ -36,7 +39,7 @@ class Waiting(admin.SimpleListFilter):
 @admin.register(Withdrawal)
 class WithdrawalAdmin(AboutMessage, ReadOnlyAdmin):
     list_display = ("excerpt", "status_now", "reason", "state_of_message", "created_at")
-    list_filter = (Waiting, "status")
+    list_filter = (Waiting, "status", ByLanguageOfMessage)
     search_fields = ("message__id__exact", "tree__id__exact")
     search_help_text = "The id of a message or of its conversation"
     actions = ("grant", "refuse")
@@ -63,15 +66,15 @@ class WithdrawalAdmin(AboutMessage, ReadOnlyAdmin):
         return f"Withdrawn: {self.excerpt(obj)}"
 
     def can_do(self, action: str, obj: Withdrawal, actor: User) -> bool:
-        return action in offered_actions.withdrawal_actions(obj)
+        return may_act_in(actor, obj.message.lang) and action in offered_actions.withdrawal_actions(obj)
 
     @admin.display(description="Status")
     def status_now(self, withdrawal: Withdrawal) -> str:
         return badge(withdrawal.get_status_display(), TONES[Withdrawal.Status(withdrawal.status)])
 
-    @admin.action(description="Delete it, with the replies below")
+    @admin.action(description=_("Remove it, with the replies below"))
     def grant(self, request: Any, chosen: QuerySet[Withdrawal]) -> None:
-        moderate(self, request, chosen, "deleted", moderator_actions.grant_withdrawal, "withdrawal_id")
+        moderate(self, request, chosen, "removed", moderator_actions.grant_withdrawal, "withdrawal_id")
 
     @admin.action(description="Refuse: let the text stay")
     def refuse(self, request: Any, chosen: QuerySet[Withdrawal]) -> None:

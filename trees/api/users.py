@@ -192,7 +192,7 @@ def update_user(call: Call) -> None:
 @operation(OPERATIONS, "DELETE", "users/<user_id>", TRUSTED, status=204, errors=(ErrorCode.USER_NOT_FOUND,))
 def delete_user(call: Call) -> None:
     """Erase the identity of a person; their contributions stay."""
-    identities.delete_person(call.id("user_id"))
+    identities.delete_person(call.id("user_id"), call.client)
 
 
 class UpsertBody(Person):

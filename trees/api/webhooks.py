@@ -161,7 +161,7 @@ def create_webhook(call: Call) -> Any:
     events.
     """
     _count_change(call)
-    webhook = webhooks.create(call.client, call.required_body["url"], call.required_body["events"])
+    webhook = webhooks.create(call.client, call.required_body["url"], call.required_body["events"], program=call.client)
     return {**vars(webhook), "secret": webhooks.secret_of(webhook)}
 
 
@@ -173,14 +173,15 @@ class SwitchQuery(Schema):
 def switch_webhook(call: Call) -> None:
     """Switch a webhook off or on. Events that happen while it is off are not sent later."""
     _count_change(call)
-    webhooks.switch(webhooks.find(call.client, call.id("webhook_id")), on=call.query["enabled"])
+    webhook = webhooks.find(call.client, call.id("webhook_id"))
+    webhooks.switch(webhook, on=call.query["enabled"], program=call.client)
 
 
 @operation(OPERATIONS, "DELETE", ONE, KEY, status=204, unnumbered_statuses=UNKNOWN)
 def delete_webhook(call: Call) -> None:
     """Delete a webhook."""
     _count_change(call)
-    webhooks.delete(webhooks.find(call.client, call.id("webhook_id")))
+    webhooks.delete(webhooks.find(call.client, call.id("webhook_id")), program=call.client)
 
 
 @operation(
@@ -190,7 +191,7 @@ def rotate_webhook_secret(call: Call) -> Any:
     """Set a new secret. The old one also signs for a day."""
     _count_change(call)
     webhook = webhooks.find(call.client, call.id("webhook_id"))
-    secret = webhooks.new_secret(webhook)
+    secret = webhooks.new_secret(webhook, program=call.client)
     return {**vars(webhook), "secret": secret}
 
 

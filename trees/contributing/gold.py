@@ -6,6 +6,7 @@
 import random
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -20,8 +21,11 @@ from django.utils.translation import gettext
 
 from oasst.accounts.access import require_administrator
 from oasst.accounts.models import User
+from oasst.core.audit.acts import Act
+from oasst.core.audit.rows import Watched, recorded_rows
 from oasst.core.errors import Conflict
 from oasst.core.text.validation import clean_reason
+from trees import acts
 from trees.access import message_not_found
 from trees.labels import LANG_MISMATCH, SPAM
 from trees.lifecycle import consensus, demand
@@ -93,10 +97,20 @@ def mark(*, message_id: UUID, actor: User, reason: str, policy: TreePolicy) -> G
             "reason": reason,
             "changed_at": timezone.now(),
         }
-        gold, _ = GoldMessage.objects.update_or_create(
-            message=message, defaults=fields, create_defaults={**fields, "draw": random.random()}
-        )
+        with _recorded(acts.MARK_GOLD, message, actor, reason):
+            gold, _ = GoldMessage.objects.update_or_create(
+                message=message, defaults=fields, create_defaults={**fields, "draw": random.random()}
+            )
     return gold
+
+
+@contextmanager
+def _recorded(act: Act, message: Message, actor: User, reason: str) -> Iterator[None]:
+    columns = ("revision_id", "lang", "work", "good", "source", "active")
+    watched = {"gold_message": Watched(GoldMessage.objects.filter(message=message), columns)}
+    target = GoldMessage(message=message)  # moderators, who review gold messages too, read the history of a message
+    with recorded_rows(act, target, watched, actor=actor, person_id=message.author_id, reason=reason, always=True):
+        yield
 
 
 def stands(message: Message) -> bool:
@@ -117,10 +131,10 @@ def unmark(*, message_id: UUID, actor: User, reason: str, policy: TreePolicy) ->
     require_administrator(actor)
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
-        _lock(message_id)
-        changed = GoldMessage.objects.filter(message=message_id, active=True).update(
-            active=False, actor=actor, reason=reason, changed_at=timezone.now()
-        )
+        with _recorded(acts.END_GOLD, _lock(message_id), actor, reason):
+            changed = GoldMessage.objects.filter(message=message_id, active=True).update(
+                active=False, actor=actor, reason=reason, changed_at=timezone.now()
+            )
         if not changed:
             raise Conflict("This is not a gold message.", code="not_gold")
 

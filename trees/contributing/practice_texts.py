@@ -4,17 +4,22 @@ They are public, so they are never gold messages (`trees.contributing.gold`), wh
 message cannot become one.
 """
 
+from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from oasst.accounts.access import require_administrator
 from oasst.accounts.models import User
+from oasst.core.audit.acts import Act
+from oasst.core.audit.rows import Watched, recorded_rows
 from oasst.core.errors import Conflict
 from oasst.core.text.validation import clean_reason
+from trees import acts
 from trees.access import message_not_found
 from trees.contributing.outcomes import read_labels
 from trees.contributing.practice import find_published, known_outcomes, published_conversation
@@ -38,20 +43,29 @@ def choose_text(*, message_id: UUID, exercise: Exercise, actor: User, reason: st
         message = _lock(message_id)
         _require_fit(message, exercise)
         is_ranking = exercise == Exercise.RANKING
-        row, _is_new = PracticeText.objects.update_or_create(
-            message=message,
-            exercise=exercise,
-            defaults={
-                "revision_id": message.revision_id,
-                "lang": message.lang,
-                "work": (ranking_work(message) if is_ranking else demand.review_work(message)).value,
-                "explanation": explanation,
-                "active": True,
-                "actor": actor,
-                "changed_at": timezone.now(),
-            },
-        )
+        texts = PracticeText.objects.filter(message=message, exercise=exercise)
+        with _recorded(acts.CHOOSE_PRACTICE, message, texts, actor, explanation):
+            row, _is_new = texts.update_or_create(
+                message=message,
+                exercise=exercise,
+                defaults={
+                    "revision_id": message.revision_id,
+                    "lang": message.lang,
+                    "work": (ranking_work(message) if is_ranking else demand.review_work(message)).value,
+                    "explanation": explanation,
+                    "active": True,
+                    "actor": actor,
+                    "changed_at": timezone.now(),
+                },
+            )
     return row
+
+
+def _recorded(
+    act: Act, message: Message, texts: QuerySet[PracticeText], actor: User, reason: str
+) -> AbstractContextManager[object]:
+    watched = {"practice_text": Watched(texts, ("revision_id", "lang", "work", "explanation", "active"))}
+    return recorded_rows(act, message, watched, always=True, actor=actor, person_id=message.author_id, reason=reason)
 
 
 def may_be_chosen(message: Message) -> bool:
@@ -62,20 +76,25 @@ def may_be_chosen(message: Message) -> bool:
 def explain(*, text_id: int, actor: User, reason: str, policy: TreePolicy) -> None:
     """Replace the explanation. Raise NotAllowed, Invalid (no explanation), Conflict (`ended`)."""
     require_administrator(actor)
-    _change(text_id, actor, explanation=clean_reason(reason))
+    explanation = clean_reason(reason)
+    _change(acts.EXPLAIN_PRACTICE, text_id, actor, explanation, explanation=explanation)
 
 
 def end(*, text_id: int, actor: User, reason: str, policy: TreePolicy) -> None:
     """Use it no longer. Raise NotAllowed, Invalid (no reason), Conflict (`ended`)."""
     require_administrator(actor)
-    clean_reason(reason)
-    _change(text_id, actor, active=False)
+    _change(acts.END_PRACTICE, text_id, actor, clean_reason(reason), active=False)
 
 
-def _change(text_id: int, actor: User, **values: Any) -> None:
-    rows = PracticeText.objects.filter(pk=text_id, active=True)
-    if not rows.update(**values, actor=actor, changed_at=timezone.now()):
-        raise Conflict(_("This text is not for practice any more."), code="ended")
+def _change(act: Act, text_id: int, actor: User, reason: str, **values: Any) -> None:
+    with transaction.atomic(durable=True):
+        locked = PracticeText.objects.select_for_update(of=("self",), no_key=True).select_related("message")
+        row = locked.defer("message__search").filter(pk=text_id, active=True).first()
+        if row is None:
+            raise Conflict(_("This text is not for practice any more."), code="ended")
+        rows = PracticeText.objects.filter(pk=text_id)
+        with _recorded(act, row.message, rows, actor, reason):
+            rows.update(**values, actor=actor, changed_at=timezone.now())
 
 
 def _require_fit(message: Message, exercise: Exercise) -> None:

@@ -107,7 +107,7 @@ def _end(
     withdrawal.status, withdrawal.decided_at = status, locked.now
     withdrawal.decided_by, withdrawal.answer = actor, answer[:500]
     withdrawal.save(update_fields=["status", "decided_at", "decided_by", "answer"])
-    flagged = Proposal.objects.filter(message=message, status=Proposal.Status.OPEN, hides=True).exists()
+    flagged = Proposal.objects.filter(message=message, status__in=Proposal.IN_FORCE, hides=True).exists()
     update_columns(message, hidden=flagged, withdrawn=status == Withdrawal.Status.GRANTED)
     queue.mark_unread([message.pk])
     if status != Withdrawal.Status.UNDONE and message.author_id is not None:

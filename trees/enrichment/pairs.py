@@ -1,21 +1,24 @@
 """Pairs of messages that say nearly the same: found by a job, decided by moderators."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from uuid import UUID
 
 import structlog
 from django.core.cache import cache
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
+from oasst.accounts.rights import require_language
 from oasst.core.after_commit import wake
+from oasst.core.audit.recording import record
+from oasst.core.audit.rows import as_plain
 from oasst.core.errors import Conflict, NotFound
 from oasst.core.jobs import MAX_SECONDS, JobTimeout, timed_rounds
 from oasst.core.text.validation import clean_reason
+from trees import acts
 from trees.access import about
 from trees.enrichment import embeddings, sketches
 from trees.enrichment.near_duplicates import Found, same_meaning, same_wording
@@ -30,7 +33,6 @@ BATCH = 10
 """Few, because one transaction compares them and holds their locks."""
 ROUND = 20  # seconds
 MARK = "trees.enrichment.pairs"
-MAX_COUNTED = 1_000
 TAKEN_OVER_AT_ONCE = 1_000
 Score = WaitingComparison.Score
 _TABLES: Mapping[Score, type[TextSketch] | type[MessageEmbedding]] = {
@@ -156,19 +158,27 @@ def waiting_pairs(rows: QuerySet[NearDuplicate] | None = None) -> QuerySet[NearD
     return rows.filter(about("first"), about("second"), status=NearDuplicate.Status.OPEN)
 
 
-def count_waiting() -> tuple[int, datetime | None]:
-    """Return how many pairs wait, at most MAX_COUNTED, and since when the oldest has waited. One statement."""
-    first = waiting_pairs().order_by("pk")[:MAX_COUNTED]
-    counted = first.aggregate(number=Count("pk"), oldest=Min("created_at"))
-    return counted["number"], counted["oldest"]
-
-
 def decide(*, pair_id: int, actor: User, reason: str, status: NearDuplicate.Status) -> NearDuplicate:
     """Close a pair. It changes no message. Raise NotAllowed, Invalid (no reason), NotFound, Conflict (`decided`)."""
     require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic():
-        return close(pair_id=pair_id, actor=actor, reason=reason, status=status)
+        pair = close(pair_id=pair_id, actor=actor, reason=reason, status=status)
+        require_language(actor, pair.first.lang)
+        watched = ("status", "reason", "decided_by_id", "decided_at")
+        was = {"status": NearDuplicate.Status.OPEN.value, "reason": "", "decided_by_id": None, "decided_at": None}
+        became = {name: as_plain(getattr(pair, name)) for name in watched}
+        newer = max(pair.first, pair.second, key=lambda message: (message.created_at, message.pk))
+        record(
+            acts.DECIDE_PAIR,
+            pair,
+            actor=actor,
+            person_id=newer.author_id,
+            reason=reason,
+            before={"near_duplicate": {str(pair.pk): was}},
+            after={"near_duplicate": {str(pair.pk): became}},
+        )
+        return pair
 
 
 def close(*, pair_id: int, actor: User, reason: str, status: NearDuplicate.Status) -> NearDuplicate:

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Case, Q, QuerySet, TextField, Value, When
 from django.db.models.functions import Left
 
@@ -137,23 +136,11 @@ def _by_index(messages: QuerySet[Message], criteria: Criteria, query: str) -> Qu
         matches = matches.filter(lang=criteria.lang)
     if criteria.own and criteria.reader is not None:
         matches = matches.filter(author=criteria.reader)
-    _plan(bitmaps=True, others=False)
+    word_search.choose_plan(bitmaps=True, others=False)
     few = list(matches.order_by().values_list("pk", flat=True)[: MANY + 1])
     is_few = len(few) <= MANY
-    _plan(bitmaps=is_few, others=True)
+    word_search.choose_plan(bitmaps=is_few, others=True)
     return messages.filter(pk__in=few) if is_few else messages
-
-
-def _plan(*, bitmaps: bool, others: bool) -> None:
-    """Choose which plans PostgreSQL may use in this transaction. An index of words is only read as a bitmap."""
-    settings = {
-        "enable_bitmapscan": bitmaps,
-        **dict.fromkeys(("enable_seqscan", "enable_indexscan", "enable_indexonlyscan"), others),
-    }
-    calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
-    values = [value for name, is_on in settings.items() for value in (name, "on" if is_on else "off")]
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {calls}", values)
 
 
 # --- Rows ---

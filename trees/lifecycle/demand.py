@@ -16,29 +16,37 @@ OpeningKey = tuple[UUID, Work]
 
 
 def accepted_messages(locked: LockedTree) -> Iterator[Message]:
-    """Yield the messages that are part of the conversation: accepted and not deleted."""
-    return (m for m in reachable_messages(locked) if m.review_result and not m.deleted)
+    """Yield the messages that are part of the conversation: accepted, and not taken out."""
+    return (m for m in reachable_messages(locked) if m.review_result and not m.is_out)
 
 
 def reachable_messages(locked: LockedTree) -> list[Message]:
-    """Return the messages without a deleted or rejected ancestor. Only these can be part of the conversation."""
+    """Return the messages none above which was taken out or rejected. Only these can be part of the conversation."""
     by_depth = sorted(locked.messages.values(), key=lambda m: m.depth)
     intact: set[UUID | None] = {None}
     result = []
     for message in by_depth:
         if message.parent_id in intact:
             result.append(message)
-            if not message.deleted and message.review_result is not False:
+            if not message.is_out and message.review_result is not False:
                 intact.add(message.pk)
     return result
 
 
 def find_paused(locked: LockedTree) -> set[UUID]:
-    """Return the ids of hidden messages and everything below them. They get no work until a moderator has decided.
+    """Return the ids of hidden messages and everything below them. They get no work."""
+    return _with_replies(locked, {m.pk for m in locked.messages.values() if m.hidden and not m.deleted})
+
+
+def find_waiting(locked: LockedTree) -> set[UUID]:
+    """Return the ids of messages that are hidden until a moderator has decided, and of everything below them.
 
     They still count: no reply is asked for to replace them, and the tree does not go on to its next state.
     """
-    result = {m.pk for m in locked.messages.values() if m.hidden and not m.deleted}
+    return _with_replies(locked, {m.pk for m in locked.messages.values() if m.hidden and not m.is_out})
+
+
+def _with_replies(locked: LockedTree, result: set[UUID]) -> set[UUID]:
     if result:
         for message in sorted(locked.messages.values(), key=lambda m: m.depth):
             if message.parent_id in result:
@@ -77,12 +85,12 @@ def accepted_count(locked: LockedTree) -> int:
 
 
 def awaiting_review(locked: LockedTree) -> list[Message]:
-    return [m for m in reachable_messages(locked) if m.review_result is None and not m.deleted]
+    return [m for m in reachable_messages(locked) if m.review_result is None and not m.is_out]
 
 
 def find_answerable(locked: LockedTree) -> set[UUID]:
     """Return the ids of messages below which a reply can still become part of the conversation."""
-    open_ids = {m.pk for m in reachable_messages(locked) if not m.deleted and m.review_result is not False}
+    open_ids = {m.pk for m in reachable_messages(locked) if not m.is_out and m.review_result is not False}
     return open_ids - find_paused(locked)
 
 
@@ -100,14 +108,14 @@ def count_held_replies(locked: LockedTree) -> Counter[UUID]:
 
 
 def count_replies(locked: LockedTree) -> Counter[UUID]:
-    """Count by message id the replies that are not deleted, and accepted or still in review.
+    """Count by message id the replies that were not taken out, and are accepted or still in review.
 
     A parent whose replies were all rejected counts 0 and can be answered again.
     """
     return Counter(
         m.parent_id
         for m in locked.messages.values()
-        if m.parent_id is not None and not m.deleted and m.review_result is not False
+        if m.parent_id is not None and not m.is_out and m.review_result is not False
     )
 
 
@@ -153,7 +161,8 @@ def openings_wanted(locked: LockedTree) -> dict[OpeningKey, int]:
         return {**_review_openings_wanted(locked), **reply_openings_wanted(locked)}
     if locked.state == State.RANKING:
         paused_ids = find_paused(locked)
-        paused_ids |= {locked.messages[pk].parent_id or pk for pk in paused_ids}  # rankers need all replies
+        # Rankers need all replies.
+        paused_ids |= {locked.messages[pk].parent_id or pk for pk in find_waiting(locked)}
         return {
             (parent_id, ranking_work(locked.messages[parent_id])): missing
             for parent_id, missing in missing_rankings(locked)

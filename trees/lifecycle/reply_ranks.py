@@ -20,7 +20,7 @@ def sort_siblings(siblings: list[Message]) -> list[Message]:
 
 def may_be_ranked(reply: Message) -> bool:
     """Return True if rankings of this reply count."""
-    return bool(reply.review_result) and not (reply.deleted or reply.withdrawn)
+    return bool(reply.review_result) and not (reply.is_out or reply.withdrawn)
 
 
 def score(tree: MessageTree, messages: dict[UUID, Message]) -> set[UUID]:

@@ -11,7 +11,6 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from oasst.accounts.models import User
 from oasst.core.jobs import run_for_each
 from trees.lifecycle import reply_ranks, transitions
 from trees.lifecycle.locked_tree import lock_tree
@@ -52,7 +51,7 @@ def rerank(*, tree_id: UUID, policy: TreePolicy, dry_run: bool = False) -> list[
         return changed
 
 
-def retry(*, tree_id: UUID, policy: TreePolicy, reason: str, actor: User | None = None) -> bool:
+def retry(*, tree_id: UUID, policy: TreePolicy, reason: str) -> bool:
     """Compute the consensus again for a tree whose scoring failed. Return True on success.
 
     A failure keeps every vote; its cause is the reason of the tree's last transition.
@@ -61,8 +60,8 @@ def retry(*, tree_id: UUID, policy: TreePolicy, reason: str, actor: User | None 
         locked = lock_tree(tree_id, policy)
         if locked.state != State.SCORING_FAILED:
             return False
-        transitions.retry_scoring(locked, reason=reason, actor=actor)
-        transitions.advance(locked, actor=actor)
+        transitions.retry_scoring(locked, reason=reason)
+        transitions.advance(locked)
         return locked.state != State.SCORING_FAILED
 
 

@@ -91,6 +91,14 @@ def rescore(locked: LockedTree) -> None:
         locked.changed_messages |= reply_ranks.score(locked.tree, locked.messages)
 
 
+def raise_sizes(locked: LockedTree) -> None:
+    """Raise the sizes of a tree that grew beyond them by restored messages. The caller goes on to `advance`."""
+    grown = demand.sizes_at_least(locked, goal=locked.tree.goal_tree_size, children=locked.tree.max_children_count)
+    if grown != (locked.tree.goal_tree_size, locked.tree.max_children_count):
+        locked.tree.goal_tree_size, locked.tree.max_children_count = grown
+        locked.tree.save(update_fields=["goal_tree_size", "max_children_count"])
+
+
 def halted_because(locked: LockedTree, *reasons: str) -> bool:
     """Return True if the tree is halted, the last time for one of these reasons."""
     if locked.state != State.HALTED_BY_MODERATOR:
@@ -158,24 +166,25 @@ def record_decision(locked: LockedTree, message: Message, votes: Sequence[Vote])
 
 Step = tuple[State, str]
 PROMPT_DELETED = "The prompt was deleted."
+PROMPT_HIDDEN = "A moderator hid the prompt."
 TOO_MANY_FLAGS = "Many people flagged the prompt. A moderator decides."
 TOO_MANY_SKIPS = "Many people did not want to answer one message. A moderator decides."
 AUTHOR_BANNED = "Its author was banned."
 NOTHING_LEFT = "Nothing of the conversation is left."
-AUTOMATIC_HALTS = (PROMPT_DELETED, TOO_MANY_FLAGS, TOO_MANY_SKIPS, AUTHOR_BANNED, NOTHING_LEFT)
+AUTOMATIC_HALTS = (PROMPT_DELETED, PROMPT_HIDDEN, TOO_MANY_FLAGS, TOO_MANY_SKIPS, AUTHOR_BANNED, NOTHING_LEFT)
 """Reasons of automatic halts. Such a tree goes on when the cause is gone."""
 
 
 def due_step(locked: LockedTree) -> Step | None:
     """Return the step that the facts require, with its reason, or None. `check_invariants` calls this too."""
-    if locked.root.deleted and locked.state not in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
-        return State.HALTED_BY_MODERATOR, PROMPT_DELETED
+    if locked.root.is_out and locked.state not in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
+        return State.HALTED_BY_MODERATOR, PROMPT_DELETED if locked.root.deleted else PROMPT_HIDDEN
     match locked.state:
         case State.INITIAL_PROMPT_REVIEW:
             return _after_prompt_review(locked)
         case State.GROWING:
             return _after_growing(locked)
-        case State.RANKING if not demand.find_paused(locked) and not any(
+        case State.RANKING if not demand.find_waiting(locked) and not any(
             missing for _, missing in demand.missing_rankings(locked)
         ):
             return State.READY_FOR_SCORING, "Every set of replies has enough rankings."
@@ -196,7 +205,7 @@ def _after_growing(locked: LockedTree) -> Step | None:
     size = demand.accepted_count(locked)
     if size == 0:
         return State.HALTED_BY_MODERATOR, NOTHING_LEFT
-    if demand.awaiting_review(locked) or demand.find_paused(locked):
+    if demand.awaiting_review(locked) or demand.find_waiting(locked):
         return None  # hidden messages may return with everything below them
     if size >= locked.tree.goal_tree_size:
         return State.RANKING, "The conversation has the wanted size and everything is reviewed."

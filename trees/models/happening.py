@@ -34,10 +34,15 @@ class Happening(models.Model):
         REMOVAL_PROPOSED = "removal_proposed"  # many people complained; a moderator decides
         REMOVAL_UPHELD = "removal_upheld"
         REMOVAL_DISMISSED = "removal_dismissed"
+        MESSAGE_HIDDEN = "message_hidden"  # by a moderator, for good
         MESSAGE_WITHDRAWN = "message_withdrawn"  # by its author after replies of others: it is hidden
         WITHDRAWAL_ENDED = "withdrawal_ended"  # a moderator refused it, or its author undid it
+        ACT_UNDONE = "act_undone"  # a moderator undid what they had done; data: the events that had told of it
+        # An act of the audit log concerns what people wrote; data: its entry, and whom to tell (moderation.telling).
+        MODERATED = "moderated"
         WORK_SKIPPED = "work_skipped"
         TREE_MOVED = "tree_moved"
+        LANGUAGE_CHANGED = "language_changed"  # a moderator moved a conversation to another language
         TREE_IMPORTED = "tree_imported"
         PERSON_PURGED = "person_purged"
         PURGE_UNDONE = "purge_undone"
@@ -50,7 +55,8 @@ class Happening(models.Model):
     NOTICEABLE = frozenset(
         {
             *(Kind.MESSAGE_ACCEPTED, Kind.MESSAGE_REJECTED, Kind.MESSAGE_DELETED, Kind.WITHDRAWAL_ENDED),
-            *(Kind.REPORT_SETTLED, Kind.TREE_MOVED, Kind.SNAPSHOT_PUBLISHED),
+            *(Kind.REPORT_SETTLED, Kind.TREE_MOVED, Kind.SNAPSHOT_PUBLISHED, Kind.ACT_UNDONE),
+            *(Kind.MODERATED, Kind.REMOVAL_PROPOSED),
         }
     )
 

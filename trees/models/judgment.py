@@ -228,7 +228,15 @@ class Reaction(Complaint):
                 name="reaction_thumb_up_or_down",
             ),
         ]
-        indexes = [_set_aside_index("reaction_set_aside")]
+        indexes = [
+            _set_aside_index("reaction_set_aside"),
+            # Moderators count the flags of messages.
+            models.Index(
+                fields=["message"],
+                condition=models.Q(emoji="red_flag", withdrawn_at=None, set_aside=None),
+                name="reaction_flags",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.emoji

@@ -72,12 +72,13 @@ class Message(models.Model):
     )
 
     deleted = models.BooleanField(default=False)
-    # A copy of "an open proposal or withdrawal hides it", so that reads need no join; check_invariants compares them.
+    # A copy of "a proposal in force or an open withdrawal hides it", so that reads need no join; check_invariants
+    # compares them.
     hidden = models.BooleanField(
         default=False,
         db_default=False,
         editable=False,
-        help_text="People complained, or its author withdrew it; it is shown to moderators only until one decides.",
+        help_text="People complained, its author withdrew it, or a moderator hid it; only moderators may read it.",
     )
     # A copy of "a withdrawal of it is open or granted", for the same reason.
     withdrawn = models.BooleanField(
@@ -85,6 +86,13 @@ class Message(models.Model):
         db_default=False,
         editable=False,
         help_text="Its author withdrew it. While others have replied it is hidden, else it is deleted.",
+    )
+    # A copy of "a moderator hid it", for the same reason.
+    kept_hidden = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="A moderator hid it: it is no part of the conversation, and neither is what is below it.",
     )
     kept_at = models.DateTimeField(
         null=True,
@@ -139,6 +147,13 @@ class Message(models.Model):
             models.Index(fields=["created_at", "id"], name="message_by_date"),
             # Moderators list messages that may be in the wrong language, newest first.
             models.Index(fields=["-id"], condition=~models.Q(looks_like=""), name="message_looks_other"),
+            # Moderators list what readers do not see, and what was edited, newest first: a small part of all messages.
+            models.Index(
+                fields=["created_at", "id"],
+                condition=models.Q(deleted=True) | models.Q(hidden=True) | models.Q(withdrawn=True),
+                name="message_out_of_sight",
+            ),
+            models.Index(fields=["created_at", "id"], condition=models.Q(edited=True), name="message_edited"),
             GinIndex(fields=["search"], name="message_search"),
             GinIndex(OpClass("text", name="gin_trgm_ops"), name="message_trigrams"),
         ]
@@ -150,6 +165,11 @@ class Message(models.Model):
     def is_withheld(self) -> bool:
         """Return True if only moderators may read its text: it is deleted or hidden."""
         return self.deleted or self.hidden
+
+    @property
+    def is_out(self) -> bool:
+        """Return True if a moderator took it out of the conversation, with everything below it."""
+        return self.deleted or self.kept_hidden
 
     @property
     def given(self) -> dict[str, Any]:

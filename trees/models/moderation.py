@@ -40,17 +40,22 @@ class Proposal(models.Model):
     """Many people complained about a message: a moderator decides about its removal.
 
     While open it may hide the message and halt its tree. No decision loses anything: if upheld it becomes a Deletion,
-    if dismissed everything is as before.
+    if dismissed everything is as before. A moderator may also leave the message hidden, with or without complaints.
     """
 
     class Kind(models.TextChoices):
         FLAGS = "flags", "Red flags"
         SKIPS = "skips", "Nobody wants to answer"
+        MODERATOR = "moderator", "A moderator saw it"
 
     class Status(models.TextChoices):
         OPEN = "open", "Open"
+        HIDDEN = "hidden", "Stays hidden"
         UPHELD = "upheld", "Upheld"
         DISMISSED = "dismissed", "Dismissed"
+
+    IN_FORCE = (Status.OPEN, Status.HIDDEN)
+    """While it is so, it may hide its message and halt its tree."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, related_name="proposals")
@@ -58,7 +63,7 @@ class Proposal(models.Model):
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="+", db_index=False)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     voices = models.PositiveIntegerField(help_text="How many counted when it was made, or when it began to act.")
-    hides = models.BooleanField(default=False, help_text="Only moderators see the message while this is open.")
+    hides = models.BooleanField(default=False, help_text="Only moderators see the message while this is in force.")
     stops = models.BooleanField(default=False, help_text="It stopped the conversation, which waits for the answer.")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -75,6 +80,9 @@ class Proposal(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["message"], condition=models.Q(status="open"), name="proposal_open_once"),
+            models.UniqueConstraint(
+                fields=["message"], condition=models.Q(status="hidden"), name="proposal_hidden_once"
+            ),
             models.CheckConstraint(
                 condition=models.Q(status="open", decided_at=None)
                 | (~models.Q(status="open") & models.Q(decided_at__isnull=False)),

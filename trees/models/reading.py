@@ -1,7 +1,8 @@
 """What machines read of the texts of messages."""
 
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Now
 
 from trees.models.message import Revision
 
@@ -51,6 +52,13 @@ class MessageReading(models.Model):
             ),
             # Moderators list messages with a reading that they should see.
             models.Index(fields=["kind", "revision"], condition=models.Q(flagged=True), name="reading_flagged"),
+            # … or whose text is at least so toxic.
+            models.Index(
+                Cast(KeyTextTransform("toxicity", "result"), models.FloatField()),
+                "revision",
+                condition=models.Q(kind="toxicity"),
+                name="reading_toxicity",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,9 +1,10 @@
-"""Colored badges for states, the same on every admin page."""
+"""Colored badges for states and names for kinds of work, the same on every admin page."""
 
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from oasst.core.read_only_admin import badge
-from trees.lifecycle.states import TABLE, State
+from trees.lifecycle.states import TABLE, State, Work
 from trees.models import Message
 from trees.queries import message_state
 
@@ -19,13 +20,23 @@ TONES = {
     State.ABORTED_LOW_GRADE: "warning",
     State.HALTED_BY_MODERATOR: "danger",
 }
-_MESSAGE_STATES = {
+WORKS = {
+    Work.LABEL_INITIAL_PROMPT: _("Check prompts"),
+    Work.LABEL_PROMPTER_REPLY: _("Check follow-ups"),
+    Work.LABEL_ASSISTANT_REPLY: _("Check answers"),
+    Work.PROMPTER_REPLY: _("Write follow-ups"),
+    Work.ASSISTANT_REPLY: _("Write answers"),
+    Work.RANK_PROMPTER_REPLIES: _("Rank follow-ups"),
+    Work.RANK_ASSISTANT_REPLIES: _("Rank answers"),
+}
+MESSAGE_STATES = {
     "in_review": ("in review", "info"),
     "accepted": ("accepted", "success"),
     "rejected": ("not accepted", "warning"),
-    "deleted": ("deleted", "danger"),
-    "withdrawn": ("withdrawn by its author", "danger"),
-    "hidden": ("hidden until decided", "danger"),
+    "deleted": ("removed", "danger"),
+    "withdrawn": ("withdrawn", "danger"),
+    "waiting": ("waits for a moderator", "danger"),
+    "hidden": ("hidden", "danger"),
 }
 
 
@@ -34,4 +45,4 @@ def state_badge(state: str) -> SafeString | str:
 
 
 def message_badge(message: Message) -> SafeString:
-    return badge(*_MESSAGE_STATES[message_state(message)])
+    return badge(*MESSAGE_STATES[message_state(message)])

@@ -1,26 +1,37 @@
 """Ban users. Outer writers; `trees.moderation.banned_authors` applies a ban to their trees."""
 
-from django.db import transaction
+from datetime import datetime
+from uuid import UUID
 
-from oasst.accounts import account_bans, administrator_bans, locks
-from oasst.accounts.models import User
+from django.db import transaction
+from django.utils.translation import gettext
+
+from oasst.accounts import account_bans, administrator_bans, appeals, locks
+from oasst.accounts.models import ApiClient, User
 from oasst.core.after_commit import enqueue
-from oasst.core.errors import Conflict
+from oasst.core.errors import Conflict, NotFound
+from oasst.core.models import AuditEntry
 from oasst.core.text.validation import clean_reason
 from trees import jobs
 from trees.moderation import offered_actions
 
 
-def ban(user: User, *, actor: User, reason: str) -> bool:
-    """Ban this user; a job halts their waiting prompts. Return False if this only proposes the ban of an administrator,
-    which another administrator has to confirm. Raise as `account_bans.ban`, or `administrator_bans.ban`.
+def ban(user: User, *, actor: User, reason: str, until: datetime | None = None) -> bool:
+    """Ban this user, if given until a date; a job halts their waiting prompts. Return False if this only proposes the
+    ban of an administrator, which another administrator has to confirm. Raise as `account_bans.ban`, or
+    `administrator_bans.ban`, and Conflict `no_until` for an administrator and a date.
     """
     with transaction.atomic(durable=True):
         if administrator_bans.needs_confirmation(user, actor):
+            if until is not None:
+                raise Conflict(
+                    gettext("The suspension of an administrator has no end. Two administrators lift it."),
+                    code="no_until",
+                )
             if not administrator_bans.ban(user, actor=actor, reason=reason):
                 return False
         else:
-            account_bans.ban(user, actor=actor, reason=reason)
+            account_bans.ban(user, actor=actor, reason=reason, until=until)
         enqueue(jobs.follow_standing, str(user.pk))
     return True
 
@@ -54,7 +65,9 @@ def unban_by_operator(user: User, *, reason: str) -> None:
         enqueue(jobs.follow_standing, str(user.pk))
 
 
-def set_by_client(user: User, *, enabled: bool, reason: str) -> None:
+def set_by_client(
+    user: User, *, program: ApiClient | None, enabled: bool, reason: str, until: datetime | None = None
+) -> None:
     """Ban a user or end the ban for an API client that may do so; a repeat changes nothing.
 
     Inside the caller's transaction, which has locked the user. Raise Conflict `purged`.
@@ -63,7 +76,9 @@ def set_by_client(user: User, *, enabled: bool, reason: str) -> None:
         return
     if enabled:
         _refuse_purged(user)
-    (account_bans.lift_ban if enabled else account_bans.apply_ban)(user, actor=None, reason=reason)
+        account_bans.lift_ban(user, actor=None, program=program, reason=reason)
+    else:
+        account_bans.apply_ban(user, actor=None, program=program, reason=reason, until=until)
     enqueue(jobs.follow_standing, str(user.pk))
 
 
@@ -83,10 +98,34 @@ def unban(user: User, *, actor: User, reason: str) -> bool:
     return True
 
 
-def withdraw_proposal(user: User, *, actor: User) -> None:
+def undo(entry: AuditEntry, *, actor: User, reason: str) -> None:
+    """Undo a ban or its end, as `account_bans.undo`, in the open transaction; a job halts or resumes the user's waiting
+    prompts. Raise as that, NotFound, and Conflict `purged`.
+    """
+    user = User.objects.filter(pk=entry.target_id).first()
+    if user is None:
+        raise NotFound(gettext("There is no such person."), code="no_such_person")
+    _refuse_purged(user)
+    account_bans.undo(user, entry, actor=actor, reason=reason)
+    enqueue(jobs.follow_standing, str(user.pk))
+
+
+def grant_appeal(appeal_id: UUID, *, actor: User, answer: str) -> bool:
+    """Grant an appeal against a suspension, which lifts it. Return and raise as `unban`; raise also Conflict
+    `appeal_decided`, NotFound, and NotAllowed (`own_decision`, `own_appeal`).
+    """
+    with transaction.atomic(durable=True):
+        row = appeals.lock_open_appeal(appeal_id)
+        if row.entry_id is not None:
+            raise Conflict(gettext("This appeal is not about a suspension."), code="not_banned")
+        appeals.require_other_moderator(row, actor)
+    return unban(row.user, actor=actor, reason=answer)
+
+
+def withdraw_proposal(user: User, *, actor: User, reason: str = "") -> None:
     """Withdraw what this administrator proposed about another one. Raise Conflict `nothing_proposed`."""
     with transaction.atomic(durable=True):
-        administrator_bans.withdraw(user, actor=actor)
+        administrator_bans.withdraw(user, actor=actor, reason=reason)
 
 
 def _refuse_purged(user: User) -> None:

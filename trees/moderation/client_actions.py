@@ -6,15 +6,18 @@ row.
 """
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from oasst.accounts.identities import update_person
 from oasst.accounts.locks import require_contributor_now
 from oasst.accounts.models import ApiClient, User
+from oasst.core.audit.acts import Act
 from oasst.core.text import language_detection
 from oasst.core.text.validation import clean_text
 from trees.contributing import corrections
@@ -23,7 +26,8 @@ from trees.lifecycle.locked_tree import LockedTree, lock_message, lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Proposal, Report
-from trees.moderation import bans, proposals, removal
+from trees.moderation import acts, bans, proposals, removal
+from trees.moderation.changes import recorded
 
 LONGEST_EDIT = 65_536  # imported texts are longer than what people may write
 
@@ -32,11 +36,33 @@ def client_reason(client: ApiClient) -> str:
     return f"By the API client {client.name}."[:500]
 
 
+def _recorded(
+    locked: LockedTree,
+    act: Act,
+    message: Message,
+    client: ApiClient,
+    actor: User | None,
+    target: Model | None = None,
+) -> AbstractContextManager[object]:
+    """Record what the client does to this message, or to `target`. A repeat, which changes nothing, is not recorded."""
+    return recorded(
+        locked,
+        act,
+        target or message,
+        actor=actor,
+        program=client,
+        person_id=message.author_id,
+        reason=client_reason(client),
+        always=False,
+    )
+
+
 def delete_message(message_id: UUID, client: ApiClient, actor: User | None, policy: TreePolicy) -> None:
     """Mark a message and everything below it as deleted. Raise NotFound."""
     with transaction.atomic(durable=True):
         locked, message = lock_message(message_id, policy)
-        _remove(locked, [message], client, actor)
+        with _recorded(locked, acts.DELETE, message, client, actor):
+            _remove(locked, [message], client, actor)
 
 
 def delete_messages(
@@ -65,7 +91,9 @@ def _by_tree(messages: Iterable[tuple[UUID, UUID]]) -> dict[UUID, list[UUID]]:
 
 def _remove_from(tree_id: UUID, ids: Iterable[UUID], client: ApiClient, actor: User | None, policy: TreePolicy) -> None:
     locked = lock_tree(tree_id, policy)
-    _remove(locked, [locked.message(message_id) for message_id in ids], client, actor)
+    messages = [locked.message(message_id) for message_id in ids]
+    with _recorded(locked, acts.DELETE_SOME, messages[0], client, actor):
+        _remove(locked, messages, client, actor)
 
 
 def _remove(locked: LockedTree, messages: list[Message], client: ApiClient, actor: User | None) -> None:
@@ -81,8 +109,9 @@ def undelete_message(message_id: UUID, client: ApiClient, actor: User | None, po
     """
     with transaction.atomic(durable=True):
         locked, message = lock_message(message_id, policy)
-        removal.restore_with_ancestors(locked, message, actor=actor, reason=client_reason(client))
-        transitions.advance(locked, actor=actor)
+        with _recorded(locked, acts.UNDELETE, message, client, actor):
+            removal.restore_with_ancestors(locked, message, actor=actor, reason=client_reason(client))
+            transitions.advance(locked, actor=actor)
 
 
 def halt_or_resume(
@@ -93,13 +122,14 @@ def halt_or_resume(
     """
     with transaction.atomic(durable=True):
         locked, _ = lock_message(message_id, policy)
-        if halt:
-            transitions.halt_on_purpose(locked, reason=client_reason(client), actor=actor)
-        elif locked.state == State.HALTED_BY_MODERATOR:
-            transitions.refuse_without_prompt(locked)
-            proposals.keep_halting_messages(locked, actor=actor, reason=client_reason(client))
-            transitions.resume(locked, reason=client_reason(client), actor=actor)
-        transitions.advance(locked, actor=actor)
+        with _recorded(locked, acts.HALT if halt else acts.RESUME, locked.root, client, actor, locked.tree):
+            if halt:
+                transitions.halt_on_purpose(locked, reason=client_reason(client), actor=actor)
+            elif locked.state == State.HALTED_BY_MODERATOR:
+                transitions.refuse_without_prompt(locked)
+                proposals.keep_halting_messages(locked, actor=actor, reason=client_reason(client))
+                transitions.resume(locked, reason=client_reason(client), actor=actor)
+            transitions.advance(locked, actor=actor)
         return locked.tree
 
 
@@ -112,10 +142,11 @@ def edit_message(message_id: UUID, client: ApiClient, editor: User, text: str, p
     with transaction.atomic(durable=True):
         require_contributor_now(editor)
         locked, message = lock_message(message_id, policy)
-        corrections.replace_text(
-            locked, message, text=text, detection=detection, actor=editor, reason=client_reason(client)
-        )
-        transitions.advance(locked, actor=editor)
+        with _recorded(locked, acts.EDIT, message, client, editor):
+            corrections.replace_text(
+                locked, message, text=text, detection=detection, actor=editor, reason=client_reason(client)
+            )
+            transitions.advance(locked, actor=editor)
 
 
 def update_user(user_id: UUID, client: ApiClient, changes: dict[str, Any]) -> None:
@@ -124,7 +155,7 @@ def update_user(user_id: UUID, client: ApiClient, changes: dict[str, Any]) -> No
     with transaction.atomic(durable=True):
         person = update_person(client, user_id, changes)
         if enabled is not None:
-            bans.set_by_client(person, enabled=enabled, reason=client_reason(client))
+            bans.set_by_client(person, program=client, enabled=enabled, reason=client_reason(client))
 
 
 def settle_reports(message_id: UUID, client: ApiClient, policy: TreePolicy) -> None:
@@ -134,12 +165,17 @@ def settle_reports(message_id: UUID, client: ApiClient, policy: TreePolicy) -> N
     """
     with transaction.atomic(durable=True):
         locked, message = lock_message(message_id, policy)
-        proposed = Proposal.objects.filter(message=message_id, status=Proposal.Status.OPEN).exists()
-        if not message.deleted and (proposed or Report.objects.filter(message=message_id).exists()):
-            proposals.keep_message(locked, message, actor=None, reason=client_reason(client))
-            transitions.advance(locked)
-        reports = Report.objects.select_for_update(of=("self",), no_key=True).filter(message=message_id)
-        for report in reports.filter(status=Report.Status.OPEN).select_related("message").order_by("pk"):
-            report.status = Report.Status.UPHELD if report.message.deleted else Report.Status.DISMISSED
-            report.handled_at, report.outcome = timezone.now(), client_reason(client)
-            report.save(update_fields=["status", "handled_at", "outcome"])
+        with _recorded(locked, acts.SETTLE, message, client, None):
+            _settle_reports(locked, message, client)
+
+
+def _settle_reports(locked: LockedTree, message: Message, client: ApiClient) -> None:
+    proposed = Proposal.objects.filter(message=message, status=Proposal.Status.OPEN).exists()
+    if not message.deleted and (proposed or Report.objects.filter(message=message).exists()):
+        proposals.keep_message(locked, message, actor=None, reason=client_reason(client))
+        transitions.advance(locked)
+    reports = Report.objects.select_for_update(of=("self",), no_key=True).filter(message=message)
+    for report in reports.filter(status=Report.Status.OPEN).select_related("message").order_by("pk"):
+        report.status = Report.Status.UPHELD if report.message.deleted else Report.Status.DISMISSED
+        report.handled_at, report.outcome = timezone.now(), client_reason(client)
+        report.save(update_fields=["status", "handled_at", "outcome"])

@@ -84,7 +84,7 @@ def _by_another(who: str) -> str:
 # Moderators dismissed more of this user's complaints than they upheld, each message counted once. Decisions of the
 # message's author do not count: two accounts could confirm each other.
 _OVERRULED = f"""(
-    SELECT count(*) FILTER (WHERE status = 'dismissed') > count(*) FILTER (WHERE status = 'upheld') FROM (
+    SELECT count(*) FILTER (WHERE status = 'dismissed') > count(*) FILTER (WHERE status IN ('upheld', 'hidden')) FROM (
         SELECT message_id, status FROM trees_proposal proposal
         WHERE decided_at > %(remembered)s AND reason <> %(edited)s AND {_by_another("decided_by_id")}
           AND {_COMPLAINED}

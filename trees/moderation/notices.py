@@ -33,7 +33,7 @@ def mail_author(proposal_id: str) -> bool:
         author = _recipient(proposal.message)
         if author is None or proposal.message.withdrawn:  # its author withdrew it: complaints no longer matter
             return False
-        is_return = outcome == Status.DISMISSED and proposal.mailed == Status.UPHELD
+        is_return = outcome == Status.DISMISSED and proposal.mailed in (Status.UPHELD, Status.HIDDEN)
         proposal.mailed = outcome
         proposal.save(update_fields=["mailed"])
         context = {"proposal": proposal, **_context(proposal)}

@@ -26,8 +26,8 @@ def was_complained_about(message: Message) -> bool:
 
 
 def has_open_proposal(message: Message) -> bool:
-    """Return True if a removal is proposed; a new text answers that too."""
-    return Proposal.objects.filter(message=message, status=Proposal.Status.OPEN).exists()
+    """Return True if a removal is proposed, or a moderator hid it; a new text answers that too."""
+    return Proposal.objects.filter(message=message, status__in=Proposal.IN_FORCE).exists()
 
 
 def may_edit(message: Message, actor: User) -> bool:
@@ -61,7 +61,7 @@ def may_resume(tree: MessageTree, actor: User) -> bool:
     prompt = Message.objects.only("deleted", "review_result", "author").get(pk=tree.pk)
     if prompt.deleted or tree.state not in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
         return False
-    stopping = Proposal.objects.filter(tree=tree, status=Proposal.Status.OPEN, stops=True, message__deleted=False)
+    stopping = Proposal.objects.filter(tree=tree, status__in=Proposal.IN_FORCE, stops=True, message__deleted=False)
     if stopping.filter(message__author=actor).exists():
         return False
     return tree.state == State.HALTED_BY_MODERATOR or not (prompt.review_result is False or is_own(prompt, actor))

@@ -7,12 +7,11 @@ seen: if it is not the present one, or nothing is to be decided about it, Confli
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, F, Min, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from inference.scoring import personal_data
@@ -20,19 +19,22 @@ from inference.scoring.personal_data import MASKS, Finding
 from oasst.accounts.access import require_moderator
 from oasst.accounts.locks import require_member_now
 from oasst.accounts.models import User
+from oasst.accounts.rights import require_language
 from oasst.core import ratelimit
+from oasst.core.audit.rows import Watched, recorded_rows
 from oasst.core.errors import Conflict
 from oasst.core.text import language_detection
 from oasst.core.text.diff import Piece
 from trees.access import PUBLIC, message_unavailable
+from trees.acts import KEEP_PERSONAL_DATA
 from trees.contributing import corrections
 from trees.lifecycle import transitions
 from trees.lifecycle.locked_tree import LockedTree, lock_message
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Message, MessageReading, ReadingKind
-from trees.moderation import offered_actions, proposals
+from trees.moderation import acts, offered_actions, proposals
+from trees.moderation.changes import recorded
 
-MAX_COUNTED = 1_000
 MAX_LISTED = 20
 MASKED_BY_MODERATOR = "Personal data masked."
 MASKED_BY_AUTHOR = "Its author masked personal data."
@@ -61,12 +63,6 @@ def readings() -> QuerySet[MessageReading]:
     flagged = MessageReading.objects.filter(kind=ReadingKind.PERSONAL_DATA, flagged=True)
     about = {"revision__message__deleted": False, "revision__message__withdrawn": False}
     return flagged.filter(revision=F("revision__message__revision"), **about)
-
-
-def count_waiting() -> tuple[int, datetime | None]:
-    """Return how many texts wait for a moderator, at most MAX_COUNTED, and since when. One statement."""
-    counted = readings().order_by("pk")[:MAX_COUNTED].aggregate(number=Count("pk"), oldest=Min("read_at"))
-    return counted["number"], counted["oldest"]
 
 
 def texts_to_ask_about(author: User) -> QuerySet[Message]:
@@ -126,7 +122,9 @@ def mask(*, message_id: UUID, revision_id: str, actor: User, policy: TreePolicy)
     require_moderator(actor)
     with transaction.atomic(durable=True):
         locked, message = lock_message(message_id, policy)
-        _mask(locked, message, revision_id, actor=actor, reason=MASKED_BY_MODERATOR)
+        reason = MASKED_BY_MODERATOR
+        with recorded(locked, acts.MASK, message, person_id=message.author_id, actor=actor, reason=reason):
+            _mask(locked, message, revision_id, actor=actor, reason=reason)
 
 
 def keep(*, message_id: UUID, revision_id: str, actor: User) -> None:
@@ -134,7 +132,13 @@ def keep(*, message_id: UUID, revision_id: str, actor: User) -> None:
     Conflict `text_changed`.
     """
     require_moderator(actor)
-    _settle(message_id, revision_id, flagged=False, settled_at=timezone.now())
+    with transaction.atomic():
+        reading = _reading(message_id, revision_id)
+        message = reading.revision.message
+        require_language(actor, message.lang)
+        watched = {"reading": Watched(MessageReading.objects.filter(pk=reading.pk), ("flagged", "settled_at"))}
+        with recorded_rows(KEEP_PERSONAL_DATA, message, watched, actor=actor, person_id=message.author_id):
+            _settle(message_id, revision_id, flagged=False, settled_at=timezone.now())
 
 
 # --- Authors ---

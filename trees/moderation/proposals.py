@@ -7,6 +7,10 @@ new case. Decision 55.
 Works on a locked tree; the caller goes on to `transitions.advance`.
 """
 
+from datetime import datetime
+
+from django.db.models import Q
+
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
@@ -19,6 +23,7 @@ from trees.moderation import banned_authors, notices
 
 MODERATED_STATES = frozenset({State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING})
 """States in which complaints act automatically. Finished trees and those in ranking are left to moderators."""
+_HALTS = (transitions.TOO_MANY_FLAGS, transitions.TOO_MANY_SKIPS, transitions.PROMPT_HIDDEN)
 TEXT_CHANGED = "Its text was changed."
 TOO_FEW_COMPLAINTS = "Too few of those who complained still count."
 
@@ -52,12 +57,48 @@ def keep_message(
     """Decide that this text stays: show it, void its complaints, and let complaints no longer act on it.
 
     A tree that they had halted resumes, unless `resumes` is False and the caller does that. Deciding an open proposal
-    also answers the open reports.
+    also answers the open reports, and once more those that were upheld when a moderator hid the message.
     """
+    hiding = _in_force(message) if message.kept_hidden else None
     _void(locked, message, overruled=True)
-    update_columns(message, hidden=withdrawal_effects.is_hiding(message), kept_at=locked.now)
+    _show(locked, message, kept_at=locked.now)
     if _close(locked, message, Proposal.Status.DISMISSED, actor=actor, reason=reason, resumes=resumes):
-        _answer_reports(locked, message, Report.Status.DISMISSED, actor=actor, outcome=f"The message stays: {reason}")
+        outcome, answered_at = f"The message stays: {reason}", hiding.decided_at if hiding else None
+        answer_reports(locked, message, Report.Status.DISMISSED, actor=actor, outcome=outcome, answered_at=answered_at)
+
+
+def hide(locked: LockedTree, message: Message, *, actor: User, reason: str) -> None:
+    """Hide the message until somebody decides otherwise, and answer the reports about it.
+
+    It leaves the conversation with what is below it, but nothing is deleted. A prompt halts its tree.
+    """
+    proposal = _in_force(message) or Proposal(
+        tree=locked.tree, message=message, revision_id=message.revision_id, kind=Proposal.Kind.MODERATOR, voices=0
+    )
+    was_shown = not message.is_withheld
+    proposal.status, proposal.decided_at = Proposal.Status.HIDDEN, locked.now
+    proposal.decided_by, proposal.reason = actor, reason[:500]
+    proposal.hides, proposal.stops = True, message.parent_id is None
+    proposal.save()
+    update_columns(message, hidden=True, kept_hidden=True, kept_at=None)
+    answer_reports(locked, message, Report.Status.UPHELD, actor=actor, outcome=f"The message was hidden: {reason}")
+    data = {"proposal": str(proposal.pk), "hides": was_shown}
+    locked.record(Happening.Kind.MESSAGE_HIDDEN, message=message, actor=actor, data=data)
+    if message.author_id is not None:
+        enqueue(notices.mail_author, str(proposal.pk))
+    resume_if_decided(locked, actor=actor, reason=reason)
+    transitions.rescore(locked)
+
+
+def _show(locked: LockedTree, message: Message, **fields: object) -> None:
+    """End what hides the message, other than a withdrawal. What a moderator had hidden is part of the conversation
+    again.
+    """
+    was_out = message.kept_hidden
+    update_columns(message, hidden=withdrawal_effects.is_hiding(message), kept_hidden=False, **fields)
+    if was_out:
+        transitions.raise_sizes(locked)
+        transitions.rescore(locked)
 
 
 def close_after_edit(locked: LockedTree, message: Message, *, actor: User) -> None:
@@ -66,8 +107,8 @@ def close_after_edit(locked: LockedTree, message: Message, *, actor: User) -> No
     A text that a moderator wrote for another author counts as a decision: complaints do not act on it.
     """
     _void(locked, message, overruled=False)
-    is_decision = actor.is_staff and actor.pk != message.author_id
-    update_columns(message, hidden=False, kept_at=locked.now if is_decision else None)
+    is_decision = actor.is_moderator and actor.pk != message.author_id
+    _show(locked, message, kept_at=locked.now if is_decision else None)
     _close(locked, message, Proposal.Status.DISMISSED, actor=actor, reason=TEXT_CHANGED)
 
 
@@ -79,10 +120,8 @@ def uphold(locked: LockedTree, message: Message, *, actor: User | None, reason: 
     if _close(
         locked, message, Proposal.Status.UPHELD, actor=actor, reason=reason, resumes=message.parent_id is not None
     ):
-        update_columns(message, hidden=withdrawal_effects.is_hiding(message))
-        _answer_reports(
-            locked, message, Report.Status.UPHELD, actor=actor, outcome=f"The message was deleted: {reason}"
-        )
+        update_columns(message, hidden=withdrawal_effects.is_hiding(message), kept_hidden=False)
+        answer_reports(locked, message, Report.Status.UPHELD, actor=actor, outcome=f"The message was removed: {reason}")
 
 
 def mail_about_restoring(message: Message) -> None:
@@ -125,8 +164,8 @@ def halting_messages(locked: LockedTree) -> list[Message]:
 
 
 def resume_if_decided(locked: LockedTree, *, actor: User | None, reason: str) -> None:
-    """Resume a tree that only complaints had halted, once none of them waits for a decision."""
-    by_complaints = transitions.halted_because(locked, transitions.TOO_MANY_FLAGS, transitions.TOO_MANY_SKIPS)
+    """Resume a tree that only complaints or its hidden prompt had halted, once none of them is in force."""
+    by_complaints = transitions.halted_because(locked, *_HALTS)
     if by_complaints and not locked.root.deleted and not _stopping_proposals(locked):
         banned_authors.resume(locked, reason=reason, actor=actor)
 
@@ -134,12 +173,12 @@ def resume_if_decided(locked: LockedTree, *, actor: User | None, reason: str) ->
 def halt_again(locked: LockedTree, *, where: frozenset[State] = MODERATED_STATES) -> None:
     """Halt the tree again for a restored message whose proposal is still open."""
     open_proposals = _stopping_proposals(locked) if locked.state in where - {State.HALTED_BY_MODERATOR} else []
-    if open_proposals:
+    if open_proposals and open_proposals[0].status == Proposal.Status.OPEN:
         _stop(locked, open_proposals[0].kind)
 
 
 def _stopping_proposals(locked: LockedTree) -> list[Proposal]:
-    rows = Proposal.objects.filter(tree=locked.tree, status=Proposal.Status.OPEN, stops=True).order_by("pk")
+    rows = Proposal.objects.filter(tree=locked.tree, status__in=Proposal.IN_FORCE, stops=True).order_by("pk")
     return [row for row in rows if not locked.messages[row.message_id].deleted]
 
 
@@ -156,8 +195,14 @@ def refuse_deleted(message: Message) -> None:
 
 
 def _open_proposal(message: Message) -> Proposal | None:
+    proposal = _in_force(message)
+    return proposal if proposal is not None and proposal.status == Proposal.Status.OPEN else None
+
+
+def _in_force(message: Message) -> Proposal | None:
+    """Return the proposal that is open, or by which a moderator hid the message. A message has one at most."""
     rows = Proposal.objects.select_for_update(of=("self",), no_key=True)
-    return rows.filter(message=message, status=Proposal.Status.OPEN).first()
+    return rows.filter(message=message, status__in=Proposal.IN_FORCE).first()
 
 
 def _close(
@@ -169,7 +214,7 @@ def _close(
     reason: str,
     resumes: bool = True,
 ) -> bool:
-    proposal = _open_proposal(message)
+    proposal = _in_force(message)
     if proposal is None:
         return False
     proposal.status, proposal.decided_at, proposal.decided_by, proposal.reason = status, locked.now, actor, reason[:500]
@@ -199,13 +244,24 @@ def _lock_message(message: Message) -> None:
     list(rows.values_list("pk"))
 
 
-def _answer_reports(
-    locked: LockedTree, message: Message, status: Report.Status, *, actor: User | None, outcome: str
+def answer_reports(
+    locked: LockedTree,
+    message: Message,
+    status: Report.Status,
+    *,
+    actor: User | None,
+    outcome: str,
+    answered_at: datetime | None = None,
 ) -> None:
-    """Answer all open reports about the message with the decision."""
+    """Answer all open reports about the message with the decision, and those that a decision upheld at `answered_at`,
+    which this one replaces.
+    """
     _lock_message(message)
     rows = Report.objects.select_for_update(of=("self",), no_key=True)
-    waiting = list(rows.filter(message=message, status=Report.Status.OPEN).order_by("pk"))
+    which = Q(status=Report.Status.OPEN)
+    if answered_at is not None:
+        which |= Q(status=Report.Status.UPHELD, handled_at=answered_at)
+    waiting = list(rows.filter(which, message=message).order_by("pk"))
     for report in waiting:
         report.status, report.outcome = status, outcome[:1000]
         report.handled_by, report.handled_at = actor, locked.now

@@ -3,20 +3,15 @@
 Never writes. Includes deleted messages; the caller decides who may see them.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
-from django.db.models import Case, Count, Exists, F, Lookup, Min, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, Count, Exists, Lookup, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Left
 from django.utils import timezone
 
 from oasst.accounts.models import User
-from trees.lifecycle.reply_ranks import sort_siblings
 from trees.lifecycle.states import State
 from trees.models import (
     Deletion,
@@ -29,7 +24,6 @@ from trees.models import (
     Review,
     Revision,
     Skip,
-    TreeTransition,
     Withdrawal,
 )
 
@@ -39,39 +33,15 @@ PROMPT_EXISTS = Exists(Message.objects.filter(pk=OuterRef("pk"), deleted=False))
 """A condition on trees: a tree has the id of its prompt."""
 MAX_REPORTS = 20
 MAX_CORRECTIONS = 20
+MAX_REVISIONS = 50
+MAX_OPENINGS = 100
 
 
-@dataclass(frozen=True)
-class Queues:
-    open_reports: int
-    oldest_report: datetime | None
-    open_proposals: int
-    oldest_proposal: datetime | None
-    open_withdrawals: int
-    oldest_withdrawal: datetime | None
-    trees: dict[State, int]
-    halted: int  # only trees with a prompt: the others need no decision
-
-
-def queues() -> Queues:
-    """Count what waits for moderators. Four statements."""
-    reports = Report.objects.filter(status=Report.Status.OPEN).aggregate(n=Count("pk"), oldest=Min("created_at"))
-    proposals = waiting_proposals().aggregate(n=Count("pk"), oldest=Min("created_at"))
-    withdrawals = waiting_withdrawals().aggregate(n=Count("pk"), oldest=Min("created_at"))
+def count_trees() -> tuple[dict[State, int], int]:
+    """Count the conversations by state, and those that stopped although their prompt stands. One statement."""
     waits = Count("pk", filter=Q(STOPPED, PROMPT_EXISTS))
     rows = list(MessageTree.objects.order_by().values_list("state").annotate(n=Count("pk"), waits=waits))
-    states = {State(state): number for state, number, _ in rows}
-    halted = sum(waiting for _, _, waiting in rows)
-    return Queues(
-        open_reports=reports["n"],
-        oldest_report=reports["oldest"],
-        open_proposals=proposals["n"],
-        oldest_proposal=proposals["oldest"],
-        open_withdrawals=withdrawals["n"],
-        oldest_withdrawal=withdrawals["oldest"],
-        trees=states,
-        halted=halted,
-    )
+    return {State(state): number for state, number, _ in rows}, sum(waiting for _, _, waiting in rows)
 
 
 @dataclass(frozen=True)
@@ -114,22 +84,22 @@ def with_prompts(trees: QuerySet[MessageTree]) -> QuerySet[MessageTree]:
 
 @dataclass(frozen=True)
 class TreeDetails:
-    messages: list[Message]
-    transitions: list[TreeTransition]
     deletions: list[Deletion]
     reports: list[Report]
     more_reports: int
     proposals: list[Proposal]
     withdrawals: list[Withdrawal]
-    openings: list[Opening]
+    openings: list[tuple[Opening, str]]
+    """With the start of the text."""
 
 
 def tree_details(tree: MessageTree) -> TreeDetails:
-    """Return a tree with everything that happened to it. Eight statements at most; of reports only the first ones."""
+    """Return what happened to a tree, besides its messages and steps (`conversation_tree`). Six statements at most; of
+    reports and openings only the first ones.
+    """
     reports, more_reports = first_reports(Report.objects.filter(message__tree=tree))
+    openings = Opening.objects.filter(tree=tree).select_related("holder").annotate(text=Left("message__text", 200))
     return TreeDetails(
-        messages=list(_in_reading_order(tree)),
-        transitions=list(TreeTransition.objects.filter(tree=tree).select_related("actor").order_by("id")),
         deletions=list(
             Deletion.objects.filter(tree=tree).select_related("actor", "undone_by").order_by("created_at", "id")
         ),
@@ -137,21 +107,8 @@ def tree_details(tree: MessageTree) -> TreeDetails:
         more_reports=more_reports,
         proposals=list(Proposal.objects.filter(tree=tree).select_related("decided_by").order_by("created_at")),
         withdrawals=list(Withdrawal.objects.filter(tree=tree).select_related("decided_by").order_by("created_at")),
-        openings=list(Opening.objects.filter(tree=tree).select_related("holder").order_by("-priority", "id")),
+        openings=[(opening, opening.text) for opening in openings.order_by("-priority", "id")[:MAX_OPENINGS]],
     )
-
-
-def _in_reading_order(tree: MessageTree) -> Iterator[Message]:
-    """Yield each message right after its parent, best replies first."""
-    children: dict[UUID | None, list[Message]] = defaultdict(list)
-    rows = Message.objects.filter(tree=tree).select_related("author").defer("search", "text_digest")
-    for message in rows:
-        children[message.parent_id].append(message)
-    waiting = children[None]
-    while waiting:
-        message = waiting.pop()
-        yield message
-        waiting.extend(reversed(sort_siblings(children[message.pk])))
 
 
 @dataclass(frozen=True)
@@ -169,29 +126,37 @@ class MessageDetails:
 
 
 def message_details(message: Message) -> MessageDetails:
-    """Return a message with all judgments on it. Ten statements at most; only the latest rows of each long list.
+    """Return a message with all judgments on it. Only the latest rows of each long list.
 
+    One statement says which tables have rows about it, then one for each of these: eleven at most.
     `deletions` are those that deleted this message, also as part of a branch.
     """
-    reports, more_reports = first_reports(Report.objects.filter(message=message))
-    return MessageDetails(
-        revisions=list(message.revisions.select_related("author").order_by("created_at", "id")),
-        reviews=list(message.reviews.select_related("author").order_by("-created_at", "-id")[:MAX_REACTIONS])[::-1],
-        reactions=list(message.reactions.select_related("author").order_by("-created_at")[:MAX_REACTIONS]),
-        skips=list(message.skips.select_related("author").order_by("-created_at")[:MAX_REACTIONS]),
-        reports=reports,
-        more_reports=more_reports,
-        proposals=list(message.proposals.select_related("decided_by").order_by("created_at")),
-        withdrawals=list(message.withdrawals.select_related("decided_by").order_by("created_at")),
-        deletions=list(
-            Deletion.objects.filter(tree=message.tree_id, message_ids__contains=[message.pk])
-            .select_related("actor", "undone_by")
-            .order_by("created_at")
-        ),
-        corrections=list(
-            message.corrections.select_related("author").defer("search", "imported").order_by("-pk")[:MAX_CORRECTIONS]
-        )[::-1],
-    )
+    deletions = Deletion.objects.filter(tree=message.tree_id, message_ids__contains=[message.pk])
+    tables = {
+        "reviews": message.reviews.select_related("author").order_by("-created_at", "-id")[:MAX_REACTIONS],
+        "reactions": message.reactions.select_related("author").order_by("-created_at")[:MAX_REACTIONS],
+        "skips": message.skips.select_related("author").order_by("-created_at")[:MAX_REACTIONS],
+        "proposals": message.proposals.select_related("decided_by").order_by("created_at"),
+        "withdrawals": message.withdrawals.select_related("decided_by").order_by("created_at"),
+        "deletions": deletions.select_related("actor", "undone_by").order_by("created_at"),
+        "corrections": message.corrections.select_related("author")
+        .defer("search", "imported")
+        .order_by("-pk")[:MAX_CORRECTIONS],
+    }
+    reports = Report.objects.filter(message=message)
+    has = _has_rows(message, {**tables, "reports": reports})
+    rows: dict[str, list[Any]] = {name: list(table) if has[name] else [] for name, table in tables.items()}
+    for name in ("reviews", "corrections"):
+        rows[name].reverse()
+    first, more = first_reports(reports) if has["reports"] else ([], 0)
+    revisions = message.revisions.select_related("author").order_by("-created_at", "-id")[:MAX_REVISIONS]
+    return MessageDetails(revisions=list(revisions)[::-1], reports=first, more_reports=more, **rows)
+
+
+def _has_rows(message: Message, tables: dict[str, QuerySet[Any]]) -> dict[str, bool]:
+    flags = {f"has_{name}": Exists(table) for name, table in tables.items()}
+    row = Message.objects.filter(pk=message.pk).annotate(**flags).values(*flags).get()
+    return {name: row[f"has_{name}"] for name in tables}
 
 
 def first_reports(reports: QuerySet[Report]) -> tuple[list[Report], int]:
@@ -210,28 +175,6 @@ def latest_messages(user: User) -> list[Message]:
     """Return the latest messages of a user. One statement."""
     messages = Message.objects.filter(author=user).defer("search", "text_digest", "imported")
     return list(messages.order_by("-created_at")[:20])
-
-
-def search_messages(messages: QuerySet[Message], words: str) -> QuerySet[Message]:
-    """Search by the id of the message or of its tree, else by a part of the text."""
-    if message_id := _as_id(words):
-        return messages.filter(pk=message_id) | messages.filter(tree=message_id)
-    return messages.filter(ContainsText(F("text"), Value(words)))
-
-
-def search_trees(trees: QuerySet[MessageTree], words: str) -> QuerySet[MessageTree]:
-    """Search by the id of the tree or of one of its messages, else by a part of the prompt."""
-    if message_id := _as_id(words):
-        return trees.filter(pk__in=Message.objects.filter(pk=message_id).values("tree"))
-    prompts = Message.objects.filter(ContainsText(F("text"), Value(words)), parent=None)
-    return trees.filter(pk__in=prompts.values("tree"))
-
-
-def _as_id(words: str) -> UUID | None:
-    try:
-        return UUID(words.strip())
-    except ValueError:
-        return None
 
 
 class ContainsText(Lookup):

@@ -112,18 +112,10 @@ def _ancestors(locked: LockedTree, message: Message) -> Iterator[Message]:
 
 def _go_on(locked: LockedTree, actor: User | None) -> None:
     """Resume a tree halted only because its prompt was deleted, unless complaints halt it again."""
-    raise_sizes(locked)
+    transitions.raise_sizes(locked)
     if not locked.root.deleted and transitions.halted_because(locked, transitions.PROMPT_DELETED):
         banned_authors.resume(locked, reason=PROMPT_RESTORED, actor=actor)
     banned_authors.resume_after_ban(locked)  # the ban may have ended while it was deleted
     proposals.resume_if_decided(locked, actor=actor, reason=PROMPT_RESTORED)
     proposals.halt_again(locked)
     transitions.rescore(locked)
-
-
-def raise_sizes(locked: LockedTree) -> None:
-    """Raise the sizes of a tree that grew beyond them by restored messages."""
-    grown = demand.sizes_at_least(locked, goal=locked.tree.goal_tree_size, children=locked.tree.max_children_count)
-    if grown != (locked.tree.goal_tree_size, locked.tree.max_children_count):
-        locked.tree.goal_tree_size, locked.tree.max_children_count = grown
-        locked.tree.save(update_fields=["goal_tree_size", "max_children_count"])

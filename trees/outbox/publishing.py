@@ -15,7 +15,7 @@ from oasst.accounts.models import User
 from oasst.core.after_commit import wake
 from trees.models import Happening, Message
 
-# Events after which there are texts that no machine has read.
+# Events after which there are texts that no machine has read, or none that reads this language.
 NEW_TEXTS = frozenset(
     {
         Happening.Kind.MESSAGE_POSTED,
@@ -23,6 +23,7 @@ NEW_TEXTS = frozenset(
         Happening.Kind.MESSAGE_RESTORED,
         Happening.Kind.WITHDRAWAL_ENDED,
         Happening.Kind.TREE_IMPORTED,
+        Happening.Kind.LANGUAGE_CHANGED,
     }
 )
 MAX_PREPARED = 5  # up to this many events use one of five prepared statements

@@ -19,13 +19,16 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from oasst.accounts.models import ApiClient
+from oasst.accounts.models import ApiClient, User
 from oasst.api.compact_json import dump
 from oasst.core.after_commit import wake
+from oasst.core.audit.recording import record
+from oasst.core.audit.rows import Watched, new_row, recorded_rows
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.http import outgoing
 from oasst.core.ids import uuid7
 from oasst.core.ratelimit import WEBHOOK_PINGS, count_use
+from trees import acts
 from trees.models import Delivery, Happening, Message, Webhook
 from trees.models.webhook import new_salt
 
@@ -46,6 +49,7 @@ EVENTS = {
     # For API clients hidden means deleted, so they need no new event to take it off their pages.
     Kind.REMOVAL_PROPOSED: "message.deleted",
     Kind.REMOVAL_DISMISSED: "message.restored",
+    Kind.MESSAGE_HIDDEN: "message.deleted",
     Kind.MESSAGE_WITHDRAWN: "message.deleted",
     Kind.WITHDRAWAL_ENDED: "message.restored",
     Kind.TREE_MOVED: "tree.moved",
@@ -65,9 +69,18 @@ def find(client: ApiClient, webhook_id: UUID) -> Webhook:
     return webhook
 
 
-def create(client: ApiClient, url: str, events: Iterable[str] = ()) -> Webhook:
-    """Create a webhook for these events, or for all if none is named. Raise Invalid (`url`, `events`), Conflict
-    `too_many_webhooks`.
+def create(
+    client: ApiClient,
+    url: str,
+    events: Iterable[str] = (),
+    *,
+    actor: User | None = None,
+    program: ApiClient | None = None,
+) -> Webhook:
+    """Create a webhook for these events, or for all if none is named.
+
+    Here and below an administrator is the `actor`, or the client itself the `program`. Raise Invalid (`url`,
+    `events`), Conflict `too_many_webhooks`.
     """
     outgoing.parse_url(url)
     names = sorted(set(events))
@@ -77,25 +90,37 @@ def create(client: ApiClient, url: str, events: Iterable[str] = ()) -> Webhook:
         ApiClient.objects.select_for_update(no_key=True).get(pk=client.pk)
         if client.webhooks.count() >= MAX_WEBHOOKS:
             raise Conflict(f"An API client has at most {MAX_WEBHOOKS} webhooks.", code="too_many_webhooks")
-        return Webhook.objects.create(api_client=client, url=url, events=names)
+        webhook = Webhook.objects.create(api_client=client, url=url, events=names)
+        before, after = new_row("webhook", webhook, _SHOWN)
+        record(acts.CREATE_WEBHOOK, webhook, actor=actor, program=program, before=before, after=after)
+        return webhook
 
 
-def delete(webhook: Webhook) -> None:
+_SHOWN = ("api_client_id", "url", "events", "enabled")
+
+
+def delete(webhook: Webhook, *, actor: User | None = None, program: ApiClient | None = None, reason: str = "") -> None:
     """Delete a webhook with its deliveries."""
     with transaction.atomic(durable=True):
+        after, before = new_row("webhook", webhook, _SHOWN)
+        record(acts.DELETE_WEBHOOK, webhook, actor=actor, program=program, reason=reason, before=before, after=after)
         webhook.delete()
 
 
-def switch(webhook: Webhook, *, on: bool) -> None:
+def switch(
+    webhook: Webhook, *, on: bool, actor: User | None = None, program: ApiClient | None = None, reason: str = ""
+) -> None:
     """Switch a webhook on or off; events that happen while it is off are never sent."""
     with transaction.atomic(durable=True):
         webhook = _lock(webhook)
-        if on and not webhook.enabled:
-            webhook.enabled, webhook.switched_off_at, webhook.switched_off_why = True, None, ""
-            webhook.failures, webhook.failing_since, webhook.retry_at = 0, None, None
-            webhook.save()
-        elif webhook.enabled and not on:
-            switch_off(webhook, "Switched off by hand.")
+        watched = {"webhook": Watched(Webhook.objects.filter(pk=webhook.pk), ("enabled", "switched_off_why"))}
+        with recorded_rows(acts.SWITCH_WEBHOOK, webhook, watched, actor=actor, program=program, reason=reason):
+            if on and not webhook.enabled:
+                webhook.enabled, webhook.switched_off_at, webhook.switched_off_why = True, None, ""
+                webhook.failures, webhook.failing_since, webhook.retry_at = 0, None, None
+                webhook.save()
+            elif webhook.enabled and not on:
+                switch_off(webhook, "Switched off by hand.")
 
 
 def switch_off(webhook: Webhook, why: str) -> None:
@@ -112,13 +137,16 @@ def failed_webhooks() -> QuerySet[Webhook]:
     return Webhook.objects.filter(enabled=False, failing_since__isnull=False)
 
 
-def new_secret(webhook: Webhook) -> str:
+def new_secret(
+    webhook: Webhook, *, actor: User | None = None, program: ApiClient | None = None, reason: str = ""
+) -> str:
     """Set a new secret and return it. The old one also signs for a day, so that the receiver has time to change."""
     with transaction.atomic(durable=True):
         webhook = _lock(webhook)
         webhook.old_salt, webhook.old_until = webhook.salt, timezone.now() + OLD_SECRET_VALID_FOR
         webhook.salt = new_salt()
         webhook.save(update_fields=["salt", "old_salt", "old_until"])
+        record(acts.RENEW_WEBHOOK, webhook, actor=actor, program=program, reason=reason)
         return secret_of(webhook)
 
 

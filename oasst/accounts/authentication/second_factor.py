@@ -41,10 +41,10 @@ def must_set_up(user: User) -> bool:
     return settings.REQUIRE_MFA == "staff" and user.is_staff and not has_second_factor(user)
 
 
-def acts_as_staff(user: User) -> bool:
-    """Return True for staff who need not set up a second factor first. At most one query per `user` object."""
-    if not user.is_staff or settings.REQUIRE_MFA != "staff":
-        return user.is_staff
+def acts_as_moderator(user: User) -> bool:
+    """Return True for moderators who need not set up a second factor first. At most one query per `user` object."""
+    if not user.is_moderator or settings.REQUIRE_MFA != "staff":
+        return user.is_moderator
     attributes: Any = vars(user)
     if _CACHED not in attributes:
         attributes[_CACHED] = has_second_factor(user)

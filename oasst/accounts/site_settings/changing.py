@@ -6,9 +6,11 @@ from urllib.parse import urlsplit
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from oasst.accounts.access import require_administrator
+from oasst.accounts import acts
+from oasst.accounts.access import require_operator
 from oasst.accounts.models import SiteSettings, User
 from oasst.accounts.site_settings import reading
+from oasst.core.audit.recording import record
 from oasst.core.errors import Invalid
 from oasst.core.locks import advisory_lock
 from oasst.core.text.validation import clean_line, clean_optional, clean_text
@@ -17,11 +19,11 @@ from oasst.core.text.validation import clean_line, clean_optional, clean_text
 def change(*, actor: User | None, reason: str = "", **changes: Any) -> list[str]:
     """Change these settings, and leave the others as they are. Return the names of those that are different now.
 
-    Without an actor it is the operator, by a command. Raise NotAllowed `administrators_only`, and Invalid for a wrong
+    Without an actor it is the operator, by a command. Raise NotAllowed `operators_only`, and Invalid for a wrong
     value. Every process follows within seconds of the commit.
     """
     if actor is not None:
-        require_administrator(actor)
+        require_operator(actor)
     changes = {name: checked(name, value) for name, value in changes.items()}
     with transaction.atomic():
         advisory_lock("site_settings")  # two changes at once keep each other's values
@@ -30,7 +32,17 @@ def change(*, actor: User | None, reason: str = "", **changes: Any) -> list[str]
         if different:
             values = {name: getattr(before, name) for name in reading.FIELDS} | changes
             reason = clean_optional(reason, limit=500, field="reason", clean=clean_line)
-            SiteSettings.objects.create(**values, reason=reason, changed_by=actor)
+            row = SiteSettings.objects.create(**values, reason=reason, changed_by=actor)
+            was = {name: getattr(before, name) for name in different}
+            became = {name: values[name] for name in different}
+            record(
+                acts.CHANGE_SETTINGS,
+                row,
+                actor=actor,
+                reason=reason,
+                before={"settings": {"site": was}},
+                after={"settings": {"site": became}},
+            )
             transaction.on_commit(reading.forget)
     return different
 

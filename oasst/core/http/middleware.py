@@ -24,7 +24,8 @@ from oasst.core.errors import Unreadable, as_domain_error, signed_out_error
 from oasst.core.http import error_views, kept_forms
 from oasst.core.http.api_paths import MONITORING_PATHS, is_api_path
 from oasst.core.http.asgi_handler import DeferredResponse
-from oasst.core.http.requests import wants_json
+from oasst.core.http.origin import request_address
+from oasst.core.http.requests import client_address, wants_json
 from oasst.core.redaction import HIDDEN, redact
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,7 @@ class RequestLog(MiddlewareMixin):
         request.started_at = time.perf_counter()  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        request_address.set(client_address(request))
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]

@@ -1,5 +1,5 @@
-"""Admin pages of users, appeals, API clients, purges, site settings and periodic tasks."""
+"""Admin pages of users, appeals, warnings, API clients, purges, site settings, periodic tasks and the audit log."""
 
-from oasst.site.admin import appeals, people, purges, site_settings
+from oasst.site.admin import appeals, audit, people, purges, site_settings, warnings
 
-__all__ = ["appeals", "people", "purges", "site_settings"]
+__all__ = ["appeals", "audit", "people", "purges", "site_settings", "warnings"]

@@ -1,6 +1,6 @@
 """Purges in the admin: the page that previews and starts one, and the list of all of them, with undo."""
 
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -9,14 +9,17 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
+from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
 from oasst.accounts.roles import has_higher_rank, require_higher_rank
 from oasst.core.errors import DomainError
 from oasst.core.locks import timeouts_as_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_person
-from oasst.site import purging
+from oasst.site import purge_proposals, purging
 from trees.lifecycle.policy import current_policy
 from trees.models import Purge
 from trees.moderation.purging import trees_of
@@ -31,9 +34,59 @@ TONES = {
 }
 
 
+class _Done(NamedTuple):
+    message: str
+    address: str
+
+
+def _propose(request: Any, person: User) -> _Done:
+    reason = request.POST.get("reason", "")
+    purge_proposals.propose(user=person, actor=request.user, reason=reason)
+    message = "Proposed. It happens when somebody else confirms it within seven days."
+    return _Done(message, _address_of(person))
+
+
+def _confirm(request: Any, person: User) -> _Done:
+    purge = purge_proposals.confirm(user=person, actor=request.user, name=request.POST.get("name", ""))
+    return _begun(purge)
+
+
+def _purge_alone(request: Any, person: User) -> _Done:
+    reason, name = request.POST.get("reason", ""), request.POST.get("name", "")
+    return _begun(purge_proposals.purge_alone(user=person, actor=request.user, reason=reason, name=name))
+
+
+def _withdraw(request: Any, person: User) -> _Done:
+    purge_proposals.withdraw(user=person, actor=request.user)
+    return _Done(gettext("Your proposal is withdrawn."), _address_of(person))
+
+
+def _begun(purge: Purge) -> _Done:
+    address = reverse("admin:trees_purge_change", args=[purge.pk])
+    return _Done(gettext("The purge is under way."), address)
+
+
+def _address_of(person: User) -> str:
+    return reverse("admin:accounts_user_change", args=[person.pk])
+
+
+_STEPS = {"propose": _propose, "confirm": _confirm, "alone": _purge_alone, "withdraw": _withdraw}
+
+
+def _next_step(actor: User, person: User) -> dict[str, Any]:
+    """Return what the page needs to know about the second person: the open proposal, and what this actor may do."""
+    proposal = purge_proposals.open_proposals(person).select_related("proposer").first()
+    if proposal is not None:
+        step = "withdraw" if proposal.proposer_id == actor.pk else "confirm"
+    else:
+        step = "alone" if purge_proposals.is_alone(person, actor) else "propose"
+    return {"proposal": proposal, "next_step": step}
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> HttpResponse:
-    """Preview or start a purge. The preview needs a POST because it locks each tree for a moment."""
+    """Preview, propose, confirm or withdraw a purge. The preview needs a POST because it locks trees for a moment."""
+    require_moderator(request.user)
     person = User.objects.filter(pk=person_id).first()
     if person is None:
         raise Http404
@@ -42,11 +95,10 @@ def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
     counts, refusal = None, ""
     try:
         with timeouts_as_busy():
-            if request.method == "POST" and request.POST.get("step") == "purge":
-                begun = purging.start_purge(user=person, actor=request.user, reason=request.POST.get("reason", ""))
-                person_admin.log_change(request, person, f"purged: {begun.reason}")
-                person_admin.message_user(request, "The purge is under way.", messages.SUCCESS)
-                return redirect("admin:trees_purge_change", begun.pk)
+            if request.method == "POST" and (step := _STEPS.get(request.POST.get("step", ""))) is not None:
+                done = step(request, person)
+                person_admin.message_user(request, done.message, messages.SUCCESS)
+                return redirect(done.address)
     except DomainError as error:
         refusal = error.message
     if request.method == "POST":
@@ -65,7 +117,10 @@ def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
         "person": person,
         "counts": counts,
         "refusal": refusal,
-        "reason": request.POST.get("reason", ""),
+        "reason": request.POST.get("reason", request.GET.get("reason", "")),  # the desk gives it along
+        "typed": request.POST.get("name", ""),
+        "name_to_type": purge_proposals.name_to_type(person),
+        **_next_step(request.user, person),
         "may_decide": has_higher_rank(request.user, person),
         "back_url": reverse("admin:accounts_user_change", args=[person_id]),
     }
@@ -82,10 +137,16 @@ class PurgeAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     actions = ("undo",)
     fields = (
-        *(("whose", "in_stage"), ("reason", "actor"), ("created_at", "finished_at"), "may_be_undone_until"),
+        *(
+            ("whose", "in_stage"),
+            "reason",
+            ("proposed_by", "actor"),
+            ("created_at", "finished_at"),
+            "may_be_undone_until",
+        ),
         *(("undo_reason", "undo_actor"), ("undone_at", "erased_at"), "id"),
     )
-    readonly_fields = ("whose", "in_stage", "may_be_undone_until")
+    readonly_fields = ("whose", "in_stage", "proposed_by", "may_be_undone_until")
     change_form_outer_after_template = "accounts/admin/purged.html"
 
     def title_of(self, obj: Purge) -> str:
@@ -107,6 +168,11 @@ class PurgeAdmin(ReadOnlyAdmin):
     def whose(self, obj: Purge) -> str:
         address = reverse("admin:accounts_user_change", args=[obj.person_id])
         return render_person(obj.person, address)
+
+    @admin.display(description=_("Proposed by"))
+    def proposed_by(self, obj: Purge) -> str:
+        proposal = purge_proposals.proposal_of(obj)
+        return render_person(proposal.proposer) if proposal else "nobody: done by one person or a program"
 
     @admin.display(description="Stage")
     def in_stage(self, obj: Purge) -> str:

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
+from oasst.accounts.groups import OPERATE
 from oasst.accounts.models import SiteSettings
 from oasst.accounts.site_settings import changing, reading
 from oasst.core.errors import DomainError
@@ -58,7 +59,7 @@ class SiteSettingsAdmin(ReadOnlyAdmin):
     empty_text = gettext_noop("Nothing was changed yet: the defaults are in force.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_superuser)
+        return bool(request.user.has_perm(OPERATE))
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         only_save = {"show_save_and_add_another": False, "show_save_and_continue": False, "title": _("Site settings")}
@@ -85,9 +86,6 @@ class SiteSettingsAdmin(ReadOnlyAdmin):
             self.message_user(request, _("Changed: %(names)s.") % {"names": ", ".join(names)}, messages.SUCCESS)
         else:
             self.message_user(request, _("Nothing was different, so nothing was changed."), messages.INFO)
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
-        """Do nothing: the rows themselves are the history."""
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         return redirect("admin:accounts_sitesettings_changelist")

@@ -274,13 +274,14 @@ def _clear_effects_on_kept_messages() -> None:
 
 def _copy_hidden_and_withdrawn() -> None:
     """Set `hidden` and `withdrawn` of messages by proposals and withdrawals; openings are repaired later."""
-    hiding = Proposal.objects.filter(message=OuterRef("pk"), status=Proposal.Status.OPEN, hides=True)
+    hiding = Proposal.objects.filter(message=OuterRef("pk"), status__in=Proposal.IN_FORCE, hides=True)
     withdrawals = Withdrawal.objects.filter(message=OuterRef("pk"))
     is_open, is_granted = Q(status=Withdrawal.Status.OPEN), Q(status=Withdrawal.Status.GRANTED)
     waits = Exists(hiding) | Exists(withdrawals.filter(is_open))
     hidden = ExpressionWrapper(waits, output_field=BooleanField())
-    withdrawn = Exists(withdrawals.filter(is_open | is_granted))
-    Message.objects.exclude(hidden=hidden, withdrawn=withdrawn).update(hidden=hidden, withdrawn=withdrawn)
+    kept = Exists(Proposal.objects.filter(message=OuterRef("pk"), status=Proposal.Status.HIDDEN))
+    copies = {"hidden": hidden, "kept_hidden": kept, "withdrawn": Exists(withdrawals.filter(is_open | is_granted))}
+    Message.objects.exclude(**copies).update(**copies)
 
 
 def _void_decided_complaints() -> None:
@@ -313,6 +314,7 @@ REPAIRS: dict[str, Callable[[], None]] = {
     "leases_are_open_tasks": _free_holds,
     "what_moderators_decided_stands": _clear_effects_on_kept_messages,
     "hidden_messages_wait_for_a_moderator": _copy_hidden_and_withdrawn,
+    "moderators_hid_what_stays_hidden": _copy_hidden_and_withdrawn,
     "withdrawn_messages_have_a_withdrawal": _copy_hidden_and_withdrawn,
     "stopped_trees_wait_for_a_moderator": _resume_stopped_trees,
     "complaints_before_a_decision_are_void": _void_decided_complaints,

@@ -11,7 +11,7 @@ from django.db import connection
 from oasst.accounts.consent import TERMS_DOCUMENT
 from oasst.site.invariants.difference import Difference
 from trees.lifecycle.states import State
-from trees.lifecycle.transitions import TOO_MANY_FLAGS, TOO_MANY_SKIPS
+from trees.lifecycle.transitions import PROMPT_HIDDEN, TOO_MANY_FLAGS, TOO_MANY_SKIPS
 
 MAX_DIFFERENCES = 1000  # differences reported per check
 
@@ -74,14 +74,22 @@ STATEMENTS = {
     """,
     "hidden_messages_wait_for_a_moderator": """
         SELECT 'message ' || message.id,
-               CASE WHEN waits.id IS NULL THEN 'shown' ELSE 'hidden, by an open proposal or withdrawal' END,
+               CASE WHEN waits.id IS NULL THEN 'shown' ELSE 'hidden, by a proposal or withdrawal' END,
                CASE WHEN message.hidden THEN 'hidden' ELSE 'shown' END
         FROM trees_message message
         LEFT JOIN (
-            SELECT message_id AS id FROM trees_proposal WHERE status = 'open' AND hides
+            SELECT message_id AS id FROM trees_proposal WHERE status IN ('open', 'hidden') AND hides
             UNION SELECT message_id FROM trees_withdrawal WHERE status = 'open'
         ) waits ON waits.id = message.id
         WHERE message.hidden <> (waits.id IS NOT NULL)
+    """,
+    "moderators_hid_what_stays_hidden": """
+        SELECT 'message ' || message.id,
+               CASE WHEN kept.message_id IS NULL THEN 'not hidden for good' ELSE 'hidden for good' END,
+               CASE WHEN message.kept_hidden THEN 'hidden for good' ELSE 'not hidden for good' END
+        FROM trees_message message
+        LEFT JOIN trees_proposal kept ON kept.message_id = message.id AND kept.status = 'hidden'
+        WHERE message.kept_hidden <> (kept.message_id IS NOT NULL)
     """,
     "withdrawn_messages_have_a_withdrawal": """
         SELECT 'message ' || message.id,
@@ -103,10 +111,11 @@ STATEMENTS = {
             SELECT reason FROM trees_treetransition move WHERE move.tree_id = tree.id ORDER BY move.id DESC LIMIT 1
         ) last
         WHERE tree.state = '{State.HALTED_BY_MODERATOR.value}'
-          AND last.reason IN ('{TOO_MANY_FLAGS}', '{TOO_MANY_SKIPS}')
+          AND last.reason IN ('{TOO_MANY_FLAGS}', '{TOO_MANY_SKIPS}', '{PROMPT_HIDDEN}')
           AND NOT EXISTS (
               SELECT FROM trees_proposal proposal JOIN trees_message message ON message.id = proposal.message_id
-              WHERE proposal.tree_id = tree.id AND proposal.status = 'open' AND proposal.stops AND NOT message.deleted
+              WHERE proposal.tree_id = tree.id AND proposal.status IN ('open', 'hidden') AND proposal.stops
+                AND NOT message.deleted
           )
     """,
     "complaints_before_a_decision_are_void": """

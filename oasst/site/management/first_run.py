@@ -49,7 +49,7 @@ def create_missing(*, email: str, file: Path) -> NewSecrets:
         registration.create_user(email=email, role=Role.ADMIN, password=password)
         first = NewSecrets(email=email, password=password)
     if not ApiClient.objects.exists():
-        _, key = api_clients.create_api_client(name="first client", trusted=True)
+        _, key = api_clients.create_api_client(name="first client", trusted=True, reason="For a new site.")
         first = NewSecrets(first.email, first.password, key)
     _switch_known_secret(on=settings.OFFICIAL_WEB_API_KEY == KNOWN_SECRET)
     if settings.OFFICIAL_WEB_API_KEY:
@@ -113,7 +113,9 @@ def ensure_metrics_token() -> bool:
 def _ensure_official_key(key: str) -> None:
     """Create the trusted client of OFFICIAL_WEB_API_KEY, unless the key belongs to a client already."""
     if not ApiKey.objects.filter(digest=Secret.digest_of(key)).exists():
-        api_clients.create_api_client(name="website", trusted=True, key=key, frontend_type="web")
+        api_clients.create_api_client(
+            name="website", trusted=True, key=key, frontend_type="web", reason="OFFICIAL_WEB_API_KEY."
+        )
 
 
 def write_private(path: Path, text: str) -> None:

@@ -27,7 +27,7 @@ from oasst.site.models import Notice, NoticeAccount
 from oasst.site.notices import queries
 from oasst.site.notices.mornings import PAUSES, is_morning, next_digest_at
 from oasst.site.notices.stop_links import stop_link
-from oasst.site.notices.wording import Entry, language_of
+from oasst.site.notices.wording import ABOUT_DECISIONS, Entry, language_of
 
 Digest = NoticeAccount.Digest
 MAX_ENTRIES = 50  # entries of one mail
@@ -106,7 +106,10 @@ def _claim(person_id: UUID, now: datetime) -> tuple[EmailMultiAlternatives, int]
         unmailed = Notice.objects.filter(person=person_id, read_at=None, mailed_at=None)
         pks = list(unmailed.values_list("pk", flat=True))
         with timezone.override(user_zone(person)), translation.override(language_of(person)):
-            entries = queries.unmailed_entries(queries.valid_notices(person_id).filter(pk__in=pks))
+            told = queries.valid_notices(person_id).filter(pk__in=pks)
+            if not person.enabled:  # they cannot open the other pages
+                told = told.filter(kind__in=ABOUT_DECISIONS)
+            entries = queries.unmailed_entries(told)
             mail = _mail(person, account, entries) if entries else None
         Notice.objects.filter(pk__in=pks).update(mailed_at=now)
         account.digest_due_at = None  # until there is something to tell again
@@ -117,9 +120,11 @@ def _claim(person_id: UUID, now: datetime) -> tuple[EmailMultiAlternatives, int]
 
 
 def _reachable() -> Any:
-    """Return the people whom a mail may be sent to: neither closed nor banned, with an address that is their own."""
+    """Return the people whom a mail may be sent to: not closed, with an address that is their own. Suspended people
+    hear only of decisions about their texts.
+    """
     verified = EmailAddress.objects.filter(user=OuterRef("pk"), email=OuterRef("email"), verified=True)
-    return User.objects.filter(Exists(verified), is_active=True, enabled=True, deleted_at=None)
+    return User.objects.filter(Exists(verified), is_active=True, deleted_at=None)
 
 
 def _is_due(account: NoticeAccount, now: datetime) -> bool:

@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 
 from oasst.core.jobs import timed_rounds
-from oasst.site.notices import choices, digests, keeping, levels, writing
+from oasst.site.notices import choices, digests, keeping, levels, personal, writing
 
 
 @shared_task
@@ -42,3 +42,15 @@ def forget_old_notices() -> None:
 def forget_person(person_id: str) -> None:
     """Delete the notices of a closed account."""
     choices.forget_person(UUID(person_id))
+
+
+@shared_task
+def tell_of_warning(warning_id: int) -> None:
+    """Tell a person of a warning, or that it was taken back."""
+    personal.tell_of_warning(warning_id)
+
+
+@shared_task
+def tell_of_appeal(appeal_id: str) -> None:
+    """Tell a person the answer to an appeal against a decision."""
+    personal.tell_of_appeal(UUID(appeal_id))

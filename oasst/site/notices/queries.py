@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import BigIntegerField, Case, Exists, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
 
 from oasst.core.errors import Invalid
 from oasst.core.markdown.rendering import plain_excerpt
+from oasst.core.models import AuditText
 from oasst.site.models import Notice, NoticeAccount
 from oasst.site.notices.wording import Entry, entry_of
 from trees.models import Message, Snapshot
@@ -25,6 +27,7 @@ STILL_TRUE = (
     | Q(_IN_TREE, kind=Kind.RANKED_FIRST, message__rank=0)
     | Q(Exists(_OFFERED.filter(name=OuterRef("snapshot_name"))), kind=Kind.EXPORTED)
     | Q(kind__in=[Kind.REPORT_SETTLED, Kind.WITHDRAWAL_DECIDED, Kind.LEVEL_REACHED])
+    | Q(kind__in=[Kind.MODERATED, Kind.WARNED, Kind.APPEAL_ANSWERED])
 )
 """What a notice says still holds. Others are left out, for instance of an answer that was taken back."""
 
@@ -84,6 +87,7 @@ def join_bursts(notices: list[Notice]) -> list[Entry]:
         entry_of(
             group[0],
             excerpt=plain_excerpt(group[0].excerpt or "", EXCERPT),  # type: ignore[attr-defined]
+            reason=group[0].why or "",  # type: ignore[attr-defined]
             number=len(group),
             unread=any(notice.read_at is None for notice in group),
         )
@@ -97,11 +101,16 @@ def account_of(person_id: UUID) -> NoticeAccount:
 
 
 def _with_texts(notices: QuerySet[Notice]) -> QuerySet[Notice]:
-    """Add the message, and the start of its text unless nobody may read it."""
+    """Add the message, the start of its text unless nobody may read it, and why a moderator decided about it."""
     readable = Message.objects.filter(pk=OuterRef("message"), deleted=False, hidden=False)
     excerpt = readable.annotate(start=text_start("text")).values("start")
-    rows = notices.select_related("message").defer("message__text", "message__search", "message__imported")
-    return rows.annotate(excerpt=excerpt[:1])
+    rows = notices.select_related("message", "warning", "appeal").defer(
+        "message__text", "message__search", "message__imported"
+    )
+    # Not kept in the notice, so that a purge erases it in one place.
+    words = AuditText.objects.filter(entry=Cast(OuterRef("entry_key"), BigIntegerField()))
+    why = Case(When(data__has_reason=True, then=Subquery(words.values("reason")[:1])))
+    return rows.annotate(excerpt=excerpt[:1], entry_key=KT("data__entry")).annotate(why=why)
 
 
 def _cursor(value: str) -> int:

@@ -39,6 +39,19 @@ def store(notices: Iterable[Notice]) -> list[Notice]:
     return kept
 
 
+def take_back(happening_ids: Iterable[int]) -> None:
+    """Delete unread notices of what was undone. What somebody has read, or was mailed, stays.
+
+    Needs an open transaction; two statements at most.
+    """
+    ids = list(happening_ids)
+    if ids:
+        unread = Notice.objects.filter(happening__in=ids, read_at=None, mailed_at=None)
+        people = set(unread.values_list("person", flat=True))
+        unread.delete()
+        bell.changed(people)
+
+
 def _schedule_digests(
     person_ids: set[UUID], people: dict[Any, User], accounts: dict[Any, NoticeAccount], now: datetime
 ) -> None:

@@ -9,9 +9,11 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
-from oasst.accounts.models import User
+from oasst.accounts.models import Appeal, User
 from oasst.site.models import Notice
 from trees.models import Message, Report, Withdrawal
+from trees.moderation.effect_words import sentence_of
+from trees.moderation.telling import Effect
 from trees.refusals import reasons_for
 
 Kind = Notice.Kind
@@ -25,9 +27,13 @@ KIND_NAMES: dict[str, Promise] = {
     Kind.EXPORTED: gettext_lazy("A published data set has texts of yours"),
     Kind.REPORT_SETTLED: gettext_lazy("A moderator answered your report"),
     Kind.WITHDRAWAL_DECIDED: gettext_lazy("A moderator decided about a text that you withdrew"),
+    Kind.MODERATED: gettext_lazy("A moderator decided about your text or conversation, and why"),
+    Kind.APPEAL_ANSWERED: gettext_lazy("A moderator answered your appeal"),
     Kind.LEVEL_REACHED: gettext_lazy("You reached a new level"),
 }
-"""The kinds as the settings name them."""
+"""The kinds as the settings name them. A warning cannot be muted, so it is not among them."""
+ABOUT_DECISIONS = (Kind.MODERATED, Kind.WARNED, Kind.APPEAL_ANSWERED)
+"""What suspended people are mailed, too."""
 
 
 def language_of(person: User) -> str:
@@ -51,10 +57,12 @@ class Entry:
     lang: str = ""  # of the excerpt
 
 
-def entry_of(notice: Notice, *, excerpt: str = "", number: int = 1, unread: bool) -> Entry:
-    """Return the entry of a notice, which stands for `number` notices that say the same."""
+def entry_of(notice: Notice, *, excerpt: str = "", reason: str = "", number: int = 1, unread: bool) -> Entry:
+    """Return the entry of a notice, which stands for `number` notices that say the same. `reason` is why a moderator
+    decided what it tells of.
+    """
     tone, icon = _LOOKS[notice.kind]
-    text = _SENTENCES[notice.kind](notice, number)
+    text = _with_reason(_SENTENCES[notice.kind](notice, number), reason)
     lang = notice.message.lang if excerpt and notice.message else ""
     return Entry(notice.kind, tone, icon, text, excerpt, _url(notice), notice.created_at, unread, lang)
 
@@ -68,6 +76,9 @@ _LOOKS: dict[str, tuple[str, str]] = {
     Kind.EXPORTED: ("good", "list"),
     Kind.REPORT_SETTLED: ("wait", "flag"),
     Kind.WITHDRAWAL_DECIDED: ("wait", "shield"),
+    Kind.MODERATED: ("wait", "shield"),
+    Kind.WARNED: ("wait", "shield"),
+    Kind.APPEAL_ANSWERED: ("wait", "shield"),
     Kind.LEVEL_REACHED: ("mark", "spark"),
 }
 
@@ -113,8 +124,42 @@ def _report_settled(notice: Notice, number: int) -> str:
 
 def _withdrawal_decided(notice: Notice, number: int) -> str:
     if notice.data.get("status") == Withdrawal.Status.GRANTED:
-        return gettext("A moderator deleted the text that you withdrew.")
+        return gettext("A moderator removed the text that you withdrew.")
     return gettext("A moderator decided that the text that you withdrew stays.")
+
+
+def _moderated(notice: Notice, number: int) -> str:
+    """Never who decided, or who complained."""
+    effect = notice.data.get("effect", "")
+    if effect == "waits_hidden":
+        return gettext("Several people flagged your text. It is hidden until a moderator has looked at it.")
+    if effect == "waits_stopped":
+        return gettext(
+            "Several people complained about your text. Its conversation waits until a moderator has looked."
+        )
+    if effect == Effect.UNDONE and notice.data.get("of") == Kind.REPORT_SETTLED:
+        return gettext("A moderator took back the answer to your report. It is looked at again.")
+    return sentence_of(effect, notice.message)
+
+
+def _with_reason(sentence: str, reason: str) -> str:
+    if not reason:
+        return sentence
+    said = gettext("The moderator wrote: “%(reason)s”") % {"reason": " ".join(reason.split())}
+    return f"{sentence} {said}"
+
+
+def _warned(notice: Notice, number: int) -> str:
+    if notice.data.get("withdrawn"):
+        return gettext("A moderator took back a warning.")
+    reason = notice.warning.reason if notice.warning is not None else ""
+    return _with_reason(gettext("You have a warning from a moderator."), reason)
+
+
+def _appeal_answered(notice: Notice, number: int) -> str:
+    granted = notice.data.get("status") == Appeal.Status.GRANTED
+    sentence = gettext("Your appeal was granted.") if granted else gettext("Your appeal was refused.")
+    return _with_reason(sentence, notice.appeal.answer if notice.appeal is not None else "")
 
 
 _SENTENCES: dict[str, Callable[[Notice, int], str]] = {
@@ -126,6 +171,9 @@ _SENTENCES: dict[str, Callable[[Notice, int], str]] = {
     Kind.EXPORTED: _exported,
     Kind.REPORT_SETTLED: _report_settled,
     Kind.WITHDRAWAL_DECIDED: _withdrawal_decided,
+    Kind.MODERATED: _moderated,
+    Kind.WARNED: _warned,
+    Kind.APPEAL_ANSWERED: _appeal_answered,
     Kind.LEVEL_REACHED: lambda notice, number: gettext("You reached level %(level)s.") % {"level": notice.level},
 }
 
@@ -137,6 +185,10 @@ def _url(notice: Notice) -> str:
         return reverse("points")
     if notice.kind == Kind.EXPORTED:
         return reverse("snapshot", args=[notice.data["snapshot"]])
+    if notice.data.get("entry"):
+        return reverse("decision", args=[notice.data["entry"]])
+    if Kind.REPORT_SETTLED in (notice.kind, notice.data.get("of")):
+        return reverse("reports")
     if message is None or message.is_withheld:
         return reverse("contributions")
     return reverse("tree", args=[message.pk]) + f"#message-{message.pk}"

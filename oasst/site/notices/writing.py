@@ -16,10 +16,11 @@ from oasst.core.after_commit import enqueue
 from oasst.core.locks import advisory_lock
 from oasst.site.models import Notice
 from oasst.site.notices.exports import tell_of_snapshot
-from oasst.site.notices.storing import store
+from oasst.site.notices.storing import store, take_back
 from trees.access import PUBLIC
 from trees.lifecycle.states import State
-from trees.models import Happening, Message, Report, Review, Withdrawal
+from trees.models import Happening, Message, Proposal, Report, Review, Withdrawal
+from trees.moderation.telling import Effect
 from trees.refusals import labels_that_refused
 
 BATCH = 200  # events
@@ -27,13 +28,16 @@ Kind, Event = Notice.Kind, Happening.Kind
 
 
 def read_outbox(*, limit: int = BATCH) -> int:
-    """Write the notices of events that were not read yet; return how many events. Ten statements at most."""
+    """Write the notices of events that were not read yet; return how many events. Some twenty statements at most."""
     with transaction.atomic(durable=True):
         advisory_lock("notices")
         rows = Happening.objects.filter(noticed=False).select_related("message")
         events = list(rows.defer("message__text", "message__search", "message__imported").order_by("pk")[:limit])
         if events:
             store(_notices(events))
+            undone = {pk: event for event in events if event.kind == Event.ACT_UNDONE for pk in event.data["told"]}
+            take_back(undone)
+            store(_about_undone(undone))
             for event in events:
                 if event.kind == Event.SNAPSHOT_PUBLISHED:
                     enqueue(tell_of_snapshot, event.pk)
@@ -50,6 +54,8 @@ def _notices(events: list[Happening]) -> Iterator[Notice]:
     yield from _about_finished(e for e in by_kind[Event.TREE_MOVED] if e.data.get("to") == State.READY_FOR_EXPORT)
     yield from _about_reports(by_kind[Event.REPORT_SETTLED])
     yield from _about_withdrawals(by_kind[Event.WITHDRAWAL_ENDED], by_kind[Event.MESSAGE_DELETED])
+    yield from _about_complaints(by_kind[Event.REMOVAL_PROPOSED])
+    yield from _about_acts(by_kind[Event.MODERATED])
 
 
 def _notice(event: Happening, person_id: UUID, kind: Notice.Kind, message_id: UUID | None, **data: Any) -> Notice:
@@ -118,3 +124,34 @@ def _about_withdrawals(ended: list[Happening], deleted: list[Happening]) -> Iter
     for event in deleted:
         if event.message_id in decided and event.subject_id is not None:
             yield _notice(event, event.subject_id, Kind.WITHDRAWAL_DECIDED, event.message_id, status=Status.GRANTED)
+
+
+def _about_complaints(events: list[Happening]) -> Iterator[Notice]:
+    """Many complaints hid a text or stopped its conversation until a moderator decides."""
+    for event in events:
+        by_people = event.data.get("why") in (Proposal.Kind.FLAGS, Proposal.Kind.SKIPS)
+        effect = "waits_hidden" if event.data.get("hides") else "waits_stopped" if event.data.get("stops") else ""
+        if by_people and effect and event.subject_id is not None:
+            yield _notice(event, event.subject_id, Kind.MODERATED, event.message_id, effect=effect)
+
+
+def _about_acts(events: list[Happening]) -> Iterator[Notice]:
+    """An act of a moderator, with its reason for those whose text it was about."""
+    messages = {message_id for event in events for _, _, message_id, _ in event.data["told"]}
+    present = set(Message.objects.filter(pk__in=messages).values_list("pk", flat=True)) if messages else set()
+    for event in events:
+        for person_id, effect, message_id, is_about_it in event.data["told"]:
+            if UUID(message_id) in present:
+                about = {"effect": effect, "entry": event.data["entry"], "has_reason": is_about_it}
+                yield _notice(event, UUID(person_id), Kind.MODERATED, UUID(message_id), **about)
+
+
+def _about_undone(undone: dict[int, Happening]) -> Iterator[Notice]:
+    """Those who have read, or were mailed, what was undone since are told once more."""
+    if not undone:
+        return
+    heard = Notice.objects.filter(happening__in=undone).order_by("pk")
+    for notice in heard.select_related("message").defer("message__text", "message__search"):
+        event = undone[notice.happening_id]  # type: ignore[index]
+        about = {"effect": Effect.UNDONE.value, "of": notice.kind}
+        yield _notice(event, notice.person_id, Kind.MODERATED, notice.message_id, **about)

@@ -17,9 +17,23 @@ from django.utils.translation import gettext_lazy as _
 
 from inference.models import Chat, ChatMessage, ChatReport, DraftChoice, Preset, Vote
 from leaderboard.models import Standing, Tally
-from oasst.accounts.models import Acknowledgement, Appeal, Ban, Consent, Identity, ProgramSession, Token, User
+from oasst.accounts import acts as account_acts
+from oasst.accounts.models import (
+    AccountWarning,
+    Acknowledgement,
+    Appeal,
+    Ban,
+    Consent,
+    Identity,
+    ProgramSession,
+    Token,
+    User,
+)
+from oasst.core.audit.people import accounts_of
+from oasst.core.models import AuditEntry
 from oasst.site.models import Notice, NoticeAccount
 from tasks.models import Draft, Task
+from trees import acts as tree_acts
 from trees.models import (
     Message,
     Practice,
@@ -32,6 +46,12 @@ from trees.models import (
     Skip,
     Withdrawal,
 )
+from trees.moderation import acts as moderation_acts
+
+UNTOLD = frozenset(
+    act.name for act in (tree_acts.MARK_GOLD, tree_acts.END_GOLD, moderation_acts.SETTLE, account_acts.PROPOSE_BAN)
+)
+"""Acts that would tell a person which of their texts are checks, that somebody reported them, or what is undecided."""
 
 Rows = Callable[[User], QuerySet[Any]]
 
@@ -61,10 +81,20 @@ def _kind_as_shown(kind: str) -> str:
 
 
 PROFILE = (
-    *("id", "display_name", "email", "role", "created_at", "time_zone", "interface_language"),
+    *(
+        "id",
+        "display_name",
+        "email",
+        "role",
+        "duties",
+        "moderated_languages",
+        "created_at",
+        "time_zone",
+        "interface_language",
+    ),
     *("contribution_languages", "work_language", "show_on_leaderboard", "daily_goal", "single_keys_off"),
     "terms_version",
-    *("enabled", "ban_reason", "banned_at", "streak_started_at", "streak_days", "last_activity_at"),
+    *("enabled", "ban_reason", "banned_at", "banned_until", "streak_started_at", "streak_days", "last_activity_at"),
 )
 """Columns of the person's own row in profile.json."""
 
@@ -122,11 +152,18 @@ PARTS = (
         "suspensions",
         _("suspensions of your account"),
         lambda user: Ban.objects.filter(user=user),
-        ("reason", "at", "lifted_at", "lift_reason"),
+        ("reason", "at", "until", "lifted_at", "lift_reason"),
+    ),
+    Part(
+        "warnings",
+        _("what moderators asked you to do otherwise"),
+        lambda user: AccountWarning.objects.filter(user=user),
+        ("reason", "about", "subject_id", "at", "confirmed_at", "withdrawn_at", "withdraw_reason"),
+        {"subject_id": "message_id"},
     ),
     Part(
         "appeals",
-        _("your appeals against suspensions"),
+        _("your appeals against suspensions and other decisions"),
         lambda user: Appeal.objects.filter(user=user),
         ("text", "status", "created_at", "decided_at", "answer"),
     ),
@@ -260,6 +297,20 @@ PARTS = (
         ("message_id", "example", "work", "lang", "compared", "agreed", "at"),
     ),
     Part(
+        "acts_about_you",
+        _("what the team did about you and what you wrote, when and why"),
+        lambda user: AuditEntry.objects.filter(person__in=accounts_of(user.pk)).exclude(act__in=UNTOLD),
+        ("act", "at", "text__reason"),
+        {"text__reason": "reason"},
+    ),
+    Part(
+        "acts_as_team",
+        _("what you did as a moderator or administrator, when and why"),
+        lambda user: AuditEntry.objects.filter(actor__in=accounts_of(user.pk)),
+        ("act", "at", "target_type", "target_id", "text__reason"),
+        {"text__reason": "reason"},
+    ),
+    Part(
         "notices",
         _("what you were told of your contributions"),
         lambda user: Notice.objects.filter(person=user),
@@ -277,13 +328,16 @@ ELSEWHERE = {
     **dict.fromkeys(
         (
             *("accounts.Ban.actor", "accounts.Ban.lifted_by", "accounts.Appeal.decided_by", "admin.LogEntry.user"),
+            *("accounts.AccountWarning.actor", "accounts.AccountWarning.withdrawn_by"),
             *("accounts.BanProposal.user", "accounts.BanProposal.proposer", "accounts.BanProposal.decided_by"),
+            *("accounts.PurgeProposal.user", "accounts.PurgeProposal.proposer", "accounts.PurgeProposal.decided_by"),
             *("trees.TreeTransition.actor", "trees.GoldMessage.actor", "trees.Report.handled_by"),
             "trees.PracticeText.actor",
             *("trees.Deletion.actor", "trees.Deletion.undone_by", "trees.Proposal.decided_by"),
             *("trees.Withdrawal.decided_by", "trees.Purge.person", "trees.Purge.actor", "trees.Purge.undo_actor"),
             *("trees.NearDuplicate.decided_by", "trees.Snapshot.created_by", "inference.ChatReport.resolved_by"),
-            *("leaderboard.TrollStanding.person", "accounts.SiteSettings.changed_by"),
+            *("leaderboard.TrollStanding.person", "accounts.SiteSettings.changed_by", "site.BulkAct.moderator"),
+            *("site.DeskClaim.moderator", "site.DeskDecision.moderator", "site.Escalation.passed_by"),
         ),
         "what moderators and administrators do, which is about others too",
     ),

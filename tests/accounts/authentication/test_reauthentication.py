@@ -88,6 +88,7 @@ class TestWhichPagesAsk:
         own = {name for name, path in paths.items() if path.startswith(("accounts/", "^accounts/", "me/"))}
         of_other_rooms = {"points", "own_statistics", "contributions", "reports", "review_change"}
         of_other_rooms |= {"daily_goal", "notices", "notices_read", "notices_settings"}
+        of_other_rooms |= {"warning", "warning_confirm", "decision", "decision_appeal"}
         assert own - PROTECTED_PAGES - OPEN - of_other_rooms == set()
         assert own >= PROTECTED_PAGES
 

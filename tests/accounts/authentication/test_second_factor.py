@@ -314,7 +314,7 @@ class TestModeratorsMust:
         for url in ("/admin/", "/admin/accounts/user/"):
             assert client.get(url)["Location"] == "/accounts/2fa/"
             assert client.post(url)["Location"] == "/accounts/2fa/"
-        assert "need a second factor" in client.get("/accounts/2fa/").text
+        assert "needs a second factor" in client.get("/accounts/2fa/").text
         assert client.get("/dashboard/").status_code == 200
         give_app(alice)
         assert client.get("/admin/").status_code == 200

@@ -138,7 +138,7 @@ class TestCost:
         few = statements()
         for _ in range(5):
             start_tree(POLICY)
-        assert statements() == few <= 38
+        assert statements() == few <= 39
 
     def test_batches_cover_everything(self) -> None:
         for _ in range(5):
@@ -288,6 +288,10 @@ GROWING: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a proposal that does not hide": (lambda: propose(hides=True), "hidden_messages_wait_for_a_moderator"),
     "a withdrawal that does not hide": (lambda: withdraw(), "hidden_messages_wait_for_a_moderator"),
+    "hidden for good although nobody decided it": (
+        lambda: Message.objects.update(kept_hidden=True),
+        "moderators_hid_what_stays_hidden",
+    ),
     "withdrawn although nobody did": (
         lambda: Message.objects.update(withdrawn=True),
         "withdrawn_messages_have_a_withdrawal",

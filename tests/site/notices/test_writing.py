@@ -150,7 +150,7 @@ class TestOtherKinds:
         row = prompt.withdrawals.get()
         act(withdrawal_id=row.pk, actor=mo, reason="So be it.", policy=TreePolicy())
         assert told(alice)[-1] == (
-            "A moderator deleted the text that you withdrew."
+            "A moderator removed the text that you withdrew."
             if grants
             else "A moderator decided that the text that you withdrew stays."
         )
@@ -176,7 +176,7 @@ class TestLevels:
                 hot.put_in_order()
             levels.tell_levels()
             levels.tell_levels()
-        told_levels = list(Notice.objects.filter(person=alice).values_list("level", flat=True))
+        told_levels = list(Notice.objects.filter(person=alice).order_by("pk").values_list("level", flat=True))
         assert told_levels == sorted(set(told_levels)) and len(told_levels) == 2
         assert told(alice)[-1] == f"You reached level {told_levels[-1]}."
         assert not Risen.objects.exists()

@@ -4,13 +4,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from oasst.core.models import AuditEntry
 from tests.factories import decide, new_people, new_person, new_prompt, review
 from trees.contributing import gold, reviewers, reviews
 from trees.contributing.skill_estimation import Answers, estimate
@@ -258,15 +258,16 @@ class TestWhoSeesWhat:
         history = moderator.get(reverse("admin:trees_message_history", args=[prompt.pk]))
         assert history.status_code == 200 and "gold" not in history.text.lower()
         assert moderator.get(reverse("admin:trees_goldmessage_history", args=[prompt.pk])).status_code == 403
-        assert "used as gold" in desk.get(reverse("admin:trees_goldmessage_history", args=[prompt.pk])).text
+        assert "made a message gold" in desk.get(reverse("admin:trees_goldmessage_history", args=[prompt.pk])).text
         page = desk.get(of_gold).text
         assert "not asked yet" in page
         assert "initial prompts" in page and "49 more needed" in page
         assert "Surely" not in desk.get(reverse("admin:trees_goldmessage_change", args=[prompt.pk])).text
         desk.post(of_gold, {"action": "end", "reason": "Unclear.", "_selected_action": [str(prompt.pk)]})
         assert not GoldMessage.objects.get().active
-        logged = LogEntry.objects.values_list("object_repr", flat=True)
-        assert len(logged) == 2 and not any(prompt.text[:20] in name for name in logged), "a purge would not erase it"
+        logged = AuditEntry.objects.values_list("act", "target_type", "person", "text__reason")
+        about = ("trees.goldmessage", prompt.author_id)
+        assert [*logged] == [("gold.mark", *about, "Right."), ("gold.end", *about, "Unclear.")]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ from trees.models import (
     Withdrawal,
 )
 from trees.moderation import auto_moderation, client_actions, complaint_weights, moderator_actions, notices
-from trees.moderation.queries import queues
+from trees.moderation.queries import waiting_withdrawals
 from trees.outbox.webhooks import read_outbox
 from trees.queries import WITHDRAWN_TEXT, contributions_of, get_tree_for
 
@@ -208,7 +208,7 @@ class TestOthersReplied:
         assert not fresh(below).deleted
         assert not Opening.objects.filter(message__in=[answered, below]).exists()
         assert state_of(answered) == State.GROWING
-        assert queues().open_withdrawals == 1
+        assert waiting_withdrawals().count() == 1
 
     def test_its_reader_sees_that_it_was_withdrawn_and_not_what_it_said(
         self, answered: Message, bob: User, mo: User
@@ -311,7 +311,7 @@ class TestModerators:
         (letter,) = mail.outbox
         assert letter.subject == "The text that you withdrew was deleted"
         assert "As you wish." in letter.body
-        assert queues().open_withdrawals == 0
+        assert waiting_withdrawals().count() == 0
 
     def test_they_refuse_it_and_its_author_is_told_why(self, answered: Message, mo: User) -> None:
         made = withdraw(answered)
@@ -343,13 +343,13 @@ class TestModerators:
     def test_what_goes_with_its_prompt_comes_back_hidden(self, answered: Message, mo: User) -> None:
         made = withdraw(answered)
         gone = moderator_actions.delete_message(message_id=answered.tree_id, actor=mo, reason="Spam.", policy=POLICY)
-        assert queues().open_withdrawals == 0
+        assert waiting_withdrawals().count() == 0
         with pytest.raises(Conflict) as refusal:
             refuse(made, mo)
         assert refusal.value.code == "already_deleted"
         moderator_actions.undelete(deletion_id=gone.pk, actor=mo, reason="It was none.", policy=POLICY)
         found = fresh(answered)
-        assert (found.deleted, found.hidden, queues().open_withdrawals) == (False, True, 1)
+        assert (found.deleted, found.hidden, waiting_withdrawals().count()) == (False, True, 1)
 
     def test_complaints_that_are_dismissed_do_not_show_it(self, answered: Message, mo: User) -> None:
         report = reactions.report(message_id=answered.pk, reporter=new_person("Rae"), category="spam")
@@ -424,7 +424,7 @@ class TestTheDataSet:
 
     def test_no_moderator_has_to_decide_nor_can_refuse(self, alice: User, mo: User) -> None:
         made = withdraw(finished(alice)[0])
-        assert queues().open_withdrawals == 0
+        assert waiting_withdrawals().count() == 0
         assert texts_in(read_lines(Selection())) == set()
         with pytest.raises(Conflict) as refusal:
             refuse(made, mo)
@@ -565,7 +565,7 @@ class TestPages:
     def test_moderators_decide_in_the_admin(self, answered: Message, mo: User) -> None:
         made = withdraw(answered, reason="My address.")
         client = self.signed_in(mo)
-        assert "withdrawn text" in client.get("/admin/").text
+        assert "withdrawal" in client.get("/admin/").text
         listed = client.get("/admin/trees/withdrawal/?waits=yes").text
         assert "My address." in listed
         page = client.get(f"/admin/trees/withdrawal/{made.pk}/change/").text

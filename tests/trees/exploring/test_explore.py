@@ -214,7 +214,7 @@ class TestWords:
 
         finished(alice, "Bread?")
         monkeypatch.setattr(finding, "SECONDS", 0.2)
-        monkeypatch.setattr(finding, "_plan", sleep)
+        monkeypatch.setattr(finding.word_search, "choose_plan", sleep)
         response = Client().get(EXPLORE, {"q": "bread"})
         assert response.status_code == 503
         assert "This search takes too long." in response.content.decode()

@@ -73,6 +73,16 @@ class Proposal:
 
 
 @dataclass
+class Decision:
+    """What a moderator decided for or against those who complained, or these reporters."""
+
+    at: datetime
+    message: Message
+    outcome: str
+    people: set[UUID] | None
+
+
+@dataclass
 class Message:
     id: UUID
     tree: Tree
@@ -96,10 +106,16 @@ class Message:
     overruled: set[UUID] = field(default_factory=set)  # users whose flags of the present text a moderator dismissed
     said: dict[tuple[UUID, str], datetime] = field(default_factory=dict)  # first time of each complaint
     proposal: Proposal | None = None
+    hiding: Decision | None = None  # by which a moderator hid it
 
     @property
     def hidden(self) -> bool:
-        return self.waits or (self.proposal is not None and self.proposal.hides)
+        return self.waits or self.hiding is not None or (self.proposal is not None and self.proposal.hides)
+
+    @property
+    def out(self) -> bool:
+        """A moderator took it out of the conversation."""
+        return self.deleted or self.hiding is not None
 
     @property
     def acted_on(self) -> bool:
@@ -107,8 +123,13 @@ class Message:
 
     @property
     def paused(self) -> bool:
-        """It, or an ancestor, waits for a moderator."""
+        """It, or an ancestor, is hidden."""
         return (self.hidden and not self.deleted) or (self.parent is not None and self.parent.paused)
+
+    @property
+    def waiting(self) -> bool:
+        """It, or an ancestor, is hidden until a moderator decides."""
+        return (self.hidden and not self.out) or (self.parent is not None and self.parent.waiting)
 
     def complaints(self, which: str) -> set[UUID]:
         if which == "flags":
@@ -123,17 +144,17 @@ class Message:
 
     @property
     def connected(self) -> bool:
-        """No ancestor is deleted or rejected."""
+        """No ancestor is out or rejected."""
         above = self.parent
-        return above is None or (not above.deleted and above.result is not False and above.connected)
+        return above is None or (not above.out and above.result is not False and above.connected)
 
     @property
     def standing(self) -> bool:
-        return self.result is True and not self.deleted and self.connected
+        return self.result is True and not self.out and self.connected
 
     @property
     def awaited(self) -> bool:
-        return self.result is None and not self.deleted and self.connected
+        return self.result is None and not self.out and self.connected
 
     @property
     def emojis(self) -> Counter[str]:
@@ -220,9 +241,10 @@ class Model:
         self.trees: dict[UUID, Tree] = {}
         self.messages: dict[UUID, Message] = {}
         self.tasks: dict[UUID, Task] = {}
-        self.decided: list[tuple[datetime, Message, str, set[UUID] | None]] = []
+        self.decided: list[Decision] = []
         self.removals: dict[UUID, Removal] = {}
         self.banned: set[UUID] = set()
+        self.banned_until: dict[UUID, datetime | None] = {}
         self.scoring_works = True
 
     # --- available work ---
@@ -293,7 +315,7 @@ class Model:
 
     @staticmethod
     def _rests(tree: Tree) -> bool:
-        hides = any(one.hidden for one in tree.messages)
+        hides = any(one.waits or (one.proposal and one.proposal.hides) for one in tree.messages)
         return hides and not tree.places.total() and not tree.replies
 
     def next_of_backlog(self) -> Tree | None:
@@ -435,20 +457,27 @@ class Model:
         said = sum(1 for one in others if person in one.complaints("flags") | one.complaints("skips"))
         return said < self.rules.complaint_most_open
 
-    def _decide(self, message: Message, outcome: str, people: set[UUID] | None = None) -> None:
+    def _decide(self, message: Message, outcome: str, people: set[UUID] | None = None) -> Decision:
         """Store a decision for or against those who complained; for a report, its reporter."""
-        self.decided.append((self.now, message, outcome, people))
+        self.decided.append(Decision(self.now, message, outcome, people))
+        return self.decided[-1]
+
+    def answer(self, message: Message, outcome: str, reporters: set[UUID]) -> None:
+        """Answer these reports about a message with the decision about it."""
+        if reporters:
+            self._decide(message, outcome, reporters)
 
     def _is_remembered(self, message: Message, person: UUID) -> bool:
         """A flag stays stored after it is taken back if a moderator decided about it lately."""
         since = max(message.said[person, "flags"], self.now - timedelta(days=30))
-        return any(one is message and people is None and at >= since for at, one, _, people in self.decided)
+        return any(one.message is message and one.people is None and one.at >= since for one in self.decided)
 
     def _is_overruled(self, person: UUID) -> bool:
         found = set()
-        for at, message, outcome, people in self.decided:
+        for one in self.decided:
+            at, message, outcome, people = one.at, one.message, one.outcome, one.people
             since = [message.said[key] for key in ((person, "flags"), (person, "skips")) if key in message.said]
-            concerned = person in people if people is not None else any(one <= at for one in since)
+            concerned = person in people if people is not None else any(said <= at for said in since)
             if concerned and at > self.now - timedelta(days=30):
                 found.add((message.id, outcome))
         outcomes = [outcome for _, outcome in found]
@@ -534,18 +563,55 @@ class Model:
         message.kept = True
         self._close(message, "dismissed", go_on=go_on)
 
+    def keep_whole(self, message: Message, reporters: set[UUID]) -> None:
+        """A moderator answers all that waits about a message: it stays."""
+        self.keep(message)
+        self.answer(message, "dismissed", reporters)
+        if message.waits and message.tree.state != EXPORT:
+            message.withdrawn, message.waits, message.refused = False, False, True
+            self._order_again(message.tree)
+        self.advance(message.tree)
+
+    def hide(self, message: Message, reporters: set[UUID]) -> None:
+        """A moderator hides the message: it leaves the conversation with what is below it."""
+        message.proposal, message.kept = None, False
+        message.hiding = self._decide(message, "upheld")
+        self.answer(message, "upheld", reporters)
+        self._go_on(message.tree)
+        self._order_again(message.tree)
+        self.advance(message.tree)
+
     def _void(self, message: Message) -> None:
         message.void |= {(person, which) for which in ("flags", "skips") for person in message.complaints(which)}
 
     def _close(self, message: Message, outcome: str, *, go_on: bool) -> None:
-        closed, message.proposal, tree = message.proposal, None, message.tree
+        tree, stops = message.tree, self._stops(message)
+        closed, message.proposal = message.proposal or message.hiding, None
+        if message.hiding and outcome == "dismissed":  # those who were told that they were right hear the opposite
+            self._dismiss_those_upheld(message, message.hiding.at)
+        if message.hiding:
+            self.decided = [one for one in self.decided if one is not message.hiding]
+            message.hiding = None
+            if not message.deleted:
+                self.make_room(tree)
+                self._order_again(tree)
         if closed and outcome:
             self._decide(message, outcome)
-        if closed and closed.stops and go_on:
+        if stops and go_on:
             self._go_on(tree)
 
+    def _dismiss_those_upheld(self, message: Message, at: datetime) -> None:
+        for one in self.decided:
+            if one.message is message and one.people is not None and (one.outcome, one.at) == ("upheld", at):
+                one.outcome, one.at = "dismissed", self.now
+
     def _waits_for_a_moderator(self, tree: Tree) -> bool:
-        return any(one.proposal and one.proposal.stops and not one.deleted for one in tree.messages)
+        return any(self._stops(one) and not one.deleted for one in tree.messages)
+
+    @staticmethod
+    def _stops(message: Message) -> bool:
+        hidden_prompt = message.hiding is not None and message.parent is None
+        return hidden_prompt or (message.proposal is not None and message.proposal.stops)
 
     def _go_on(self, tree: Tree) -> None:
         """Resume a tree stopped only by complaints once none of them waits for a moderator."""
@@ -564,6 +630,13 @@ class Model:
         self.keep(message)
         self.advance(message.tree)
 
+    def let_in(self, person: UUID) -> None:
+        self.banned.discard(person)
+        self.banned_until.pop(person, None)
+
+    def suspensions_over(self) -> list[UUID]:
+        return [person for person, until in self.banned_until.items() if until is not None and until <= self.now]
+
     def halt(self, tree: Tree) -> None:
         """Also halts a stopped tree: then it no longer resumes automatically."""
         tree.stopped_by = ""
@@ -574,7 +647,7 @@ class Model:
     def resume(self, tree: Tree) -> None:
         for message in tree.messages:
             flagged = tree.state == ABORTED and message is tree.root
-            if flagged or (message.proposal and message.proposal.stops and not message.deleted):
+            if flagged or (self._stops(message) and not message.deleted):
                 self.keep(message, go_on=False)
         self._go(tree, self._back(tree))
         self._order_again(tree)
@@ -640,7 +713,7 @@ class Model:
             one.deleted = True
         self.removals[removal_id] = Removal(removal_id, message, gone, at_once=at_once)
         message.waits = False  # a moderator granted the withdrawal
-        if message.proposal:  # that closes it, and counts for no complainant if its author did it
+        if message.proposal or message.hiding:  # that closes it, and counts for no complainant if its author did it
             self._close(message, "" if at_once else "upheld", go_on=message.parent is not None)
         self._go_on(message.tree)
         self._order_again(message.tree)
@@ -654,7 +727,7 @@ class Model:
         self.keep(removal.message)
         if removal.message.withdrawn and not removal.message.waits:
             removal.message.withdrawn, removal.message.refused = False, True
-        self._make_room(tree)
+        self.make_room(tree)
         if tree.stopped_by == "deletion" and not tree.root.deleted:
             self._go_back(tree)
         self._go_on_after_ban(tree)
@@ -665,7 +738,7 @@ class Model:
         self._order_again(tree)
         self.advance(tree)
 
-    def _make_room(self, tree: Tree) -> None:
+    def make_room(self, tree: Tree) -> None:
         """Messages written meanwhile stay beside the restored ones: the goal grows to the actual size."""
         writing = self.being_written(tree)
         awaited = sum(1 for one in tree.messages if one.awaited)
@@ -723,8 +796,8 @@ class Model:
             self._go(tree, step)
             if step == EXPORT:
                 self._order(tree)
-            if step == HALTED and tree.root.deleted:
-                tree.stopped_by = "deletion"
+            if step == HALTED and tree.root.out:
+                tree.stopped_by = "deletion" if tree.root.deleted else "complaints"
         self._open(tree)
 
     def _go(self, tree: Tree, state: str) -> None:
@@ -733,7 +806,7 @@ class Model:
         tree.failures += state == FAILED
 
     def _due(self, tree: Tree) -> str | None:
-        if tree.root.deleted and tree.state not in (HALTED, ABORTED):
+        if tree.root.out and tree.state not in (HALTED, ABORTED):
             return HALTED
         match tree.state:
             case "initial_prompt_review" if tree.root.result is not None:
@@ -742,11 +815,11 @@ class Model:
                 size = self.size(tree)
                 if size == 0:
                     return HALTED
-                if any(one.awaited or one.paused for one in tree.messages):
+                if any(one.awaited or one.waiting for one in tree.messages):
                     return None
                 if size >= tree.goal or self.reply_places(tree) == 0:
                     return RANKING
-            case "ranking" if not self.ranking_places(tree) and not any(one.paused for one in tree.messages):
+            case "ranking" if not self.ranking_places(tree) and not any(one.waiting for one in tree.messages):
                 return EXPORT if self.scoring_works else FAILED
         return None
 
@@ -802,7 +875,7 @@ class Model:
 
     def filled(self, parent: Message) -> int:
         """Replies that count: accepted or undecided."""
-        return sum(1 for c in parent.tree.children(parent) if c.result is not False and not c.deleted)
+        return sum(1 for c in parent.tree.children(parent) if c.result is not False and not c.out)
 
     def being_written(self, tree: Tree) -> Counter[Place]:
         """Replies being written below messages of the conversation."""
@@ -844,7 +917,7 @@ class Model:
                 if message.awaited and not message.paused and message.review_work in offers:
                     wanted[message.id, message.review_work] = self.reviews_at_once(message)
         elif tree.state == RANKING:
-            resting = {(one.parent or one).id for one in tree.messages if one.paused}  # a ranking needs all replies
+            resting = {(one.parent or one).id for one in tree.messages if one.waiting}  # a ranking needs all replies
             asked = self.ranking_places(tree)
             for place in [one for one in asked if one[0] in resting or self.messages[one[0]].paused]:
                 del asked[place]
@@ -880,7 +953,7 @@ class Model:
     def _order(self, tree: Tree) -> None:
         for parent in {vote.parent.id: vote.parent for vote in tree.votes}.values():
             siblings = tree.children(parent)
-            standing = [one.id for one in siblings if one.result and not (one.deleted or one.withdrawn)]
+            standing = [one.id for one in siblings if one.result and not (one.out or one.withdrawn)]
             votes = [vote.order for vote in tree.votes if vote.parent is parent and not vote.not_rankable]
             order = consensus(votes, standing)
             for one in siblings:

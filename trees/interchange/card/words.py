@@ -97,7 +97,7 @@ def choices_in_words(filters: Mapping[str, Any]) -> list[str]:
 _REASONS = {
     "withdrawn": "withdrawn by their authors",
     "deleted": "removed by moderators",
-    "hidden": "hidden until a moderator decides",
+    "hidden": "hidden by complaints or a moderator",
     "after_cutoff": "made after the cut-off",
     "edited_after_cutoff": "edited after the cut-off",
     "rejected": "rejected by reviewers",

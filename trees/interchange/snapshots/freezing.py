@@ -17,9 +17,12 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from oasst.accounts.models import User
+from oasst.core.audit.recording import record
+from oasst.core.audit.rows import as_plain
 from oasst.core.errors import Conflict, Invalid
 from oasst.core.locks import try_advisory_lock
 from oasst.core.text.validation import clean_reason
+from trees import acts
 from trees.interchange.batches import tree_batches
 from trees.interchange.near_duplicates import comparing
 from trees.interchange.progress import CountDone
@@ -76,6 +79,8 @@ def freeze(
                 created_by=created_by,
             )
             _freeze(snapshot, filters, pseudonyms, progress)
+            facts = {"name": name, "cutoff": as_plain(cutoff), "filters": snapshot.filters}
+            record(acts.FREEZE_SNAPSHOT, snapshot, actor=created_by, after={"snapshot": {str(snapshot.pk): facts}})
             return snapshot
     except IntegrityError as error:
         if not Snapshot.objects.filter(name__iexact=name).exists():
@@ -120,6 +125,7 @@ def retract(name: str, *, reason: str) -> Snapshot:
             snapshot.retract_reason, snapshot.card = reason, b""
             snapshot.save(update_fields=["state", "retracted_at", "retract_reason", "card"])
             SnapshotTree.objects.filter(snapshot=snapshot).delete()
+            record(acts.RETRACT_SNAPSHOT, snapshot, reason=reason)
         return snapshot
 
 
@@ -187,10 +193,10 @@ def _trees(filters: Filters, *, synthetic: Inclusion) -> QuerySet[MessageTree]:
 
 def _store(snapshot: Snapshot, batch: Batch) -> None:
     rows = []
-    for record in batch.records():
-        line = record_line(record)
+    for tree in batch.records():
+        line = record_line(tree)
         digest = sha256(line).digest()
-        rows.append(SnapshotTree(snapshot=snapshot, tree_id=UUID(record.id), content=compress(line), sha256=digest))
+        rows.append(SnapshotTree(snapshot=snapshot, tree_id=UUID(tree.id), content=compress(line), sha256=digest))
     SnapshotTree.objects.bulk_create(rows)
 
 

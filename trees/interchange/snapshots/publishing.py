@@ -12,8 +12,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from oasst.core.audit.recording import record
 from oasst.core.errors import Conflict, Gone
 from oasst.core.locks import try_advisory_lock
+from trees import acts
 from trees.interchange.progress import CountDone
 from trees.interchange.snapshots.folder import write_folder
 from trees.interchange.snapshots.frozen import get_frozen, refuse_retracted, unknown_snapshot
@@ -56,6 +58,7 @@ def publish(
                 row.published_at, row.published_bytes = timezone.now(), sum(file.bytes for file in files.values())
                 row.save(update_fields=["published_at", "published_bytes"])
                 publish_events([_published(row)])
+                record(acts.PUBLISH_SNAPSHOT, row, after={"snapshot": {str(row.pk): {"name": row.name}}})
     except (Gone, Conflict) as error:
         if error.code != "snapshot_busy":  # it was retracted, or one of its texts withdrawn, meanwhile
             remove_files(name)
@@ -78,6 +81,7 @@ def unpublish(name: str) -> Snapshot:
         if row.is_offered:
             row.published_at, row.published_bytes = None, 0
             row.save(update_fields=["published_at", "published_bytes"])
+            record(acts.UNPUBLISH_SNAPSHOT, row, before={"snapshot": {str(row.pk): {"name": row.name}}})
     remove_files(name)
     return row
 

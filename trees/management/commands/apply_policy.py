@@ -6,9 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import CommandError
+from django.db import transaction
 
+from oasst.core.audit.recording import record
 from oasst.core.jobs import PartialFailure, run_for_each
 from oasst.embedded.commands import ServiceCommand
+from trees import acts
 from trees.lifecycle.policy import current_policy
 from trees.lifecycle.policy_change import PolicyChange, apply_policy, running_trees
 from trees.lifecycle.states import State
@@ -44,6 +47,9 @@ class Command(ServiceCommand):
                 self.stdout.write(f"{state}: {len(changes[state])} of {examined[state]} trees")
                 self._report(changes[state])
         total = sum(map(len, changes.values()))
+        if total and not options["dry_run"]:
+            with transaction.atomic():
+                record(acts.APPLY_POLICY, "trees.messagetree", after={"examined": examined.total(), "changed": total})
         done = "would change" if options["dry_run"] else "changed"
         self.stdout.write(f"{total} of {examined.total()} running trees {done}.")
         if failed:

@@ -5,7 +5,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
+
+from oasst.core.audit.recording import record
 from oasst.embedded.commands import ServiceCommand
+from trees import acts
 from trees.interchange.importer import ImportResult, clean_license, import_files
 from trees.interchange.reading.formats import FORMATS
 from trees.lifecycle.policy import current_policy
@@ -65,6 +69,10 @@ class Command(ServiceCommand):
             dry_run=options["dry_run"],
             progress=progress_bar,
         )
+        if result.trees and not options["dry_run"]:
+            with transaction.atomic():
+                numbers = {"trees": result.trees, "messages": result.messages, "license": options["license"]}
+                record(acts.IMPORT, "trees.messagetree", after=numbers)
         for refusal in result.refusals:
             self.stderr.write(f"Refused: {refusal}")
         if result.refused > len(result.refusals):

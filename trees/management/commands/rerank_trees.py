@@ -6,11 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import CommandError
+from django.db import transaction
 from django.db.models import QuerySet
 
+from oasst.core.audit.recording import record
 from oasst.core.jobs import PartialFailure, run_for_each
 from oasst.core.text.validation import clean_pool_tag
 from oasst.embedded.commands import ServiceCommand
+from trees import acts
 from trees.interchange.selection import Selection
 from trees.interchange.writer import nothing_matches
 from trees.lifecycle.policy import current_policy
@@ -56,6 +59,9 @@ class Command(ServiceCommand):
             run_for_each(trees.order_by("number").values_list("pk", flat=True).iterator(), rerank_one)
         except PartialFailure as error:
             failed = str(error)
+        if counts["changed"] and not options["dry_run"]:
+            with transaction.atomic():
+                record(acts.RERANK, "trees.messagetree", after=dict(counts))
         changed = "would change" if options["dry_run"] else "changed"
         self.stdout.write(
             f"{counts['looked']} finished trees: {counts['ranks']} ranks in {counts['changed']} of them {changed}."

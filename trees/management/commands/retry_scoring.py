@@ -3,11 +3,14 @@
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import transaction
 
+from oasst.core.audit.recording import record
 from oasst.embedded.commands import ServiceCommand
 from trees.lifecycle.policy import current_policy
 from trees.lifecycle.reranking import failed_trees, retry
 from trees.models import TreeTransition
+from trees.moderation.acts import RETRY_SCORING
 
 
 class Command(ServiceCommand):
@@ -26,6 +29,9 @@ class Command(ServiceCommand):
                 failed += 1
                 last = TreeTransition.objects.filter(tree=tree_id).order_by("-id")[0]
                 self.stdout.write(f"{tree_id}: {last.reason}")
+        if len(trees) > failed:
+            with transaction.atomic():
+                record(RETRY_SCORING, "trees.messagetree", after={"scored": len(trees) - failed, "failed": failed})
         if failed:
             raise CommandError(f"{failed} of {len(trees)} trees could not be scored.")
         self.stdout.write(f"{len(trees)} trees scored.")

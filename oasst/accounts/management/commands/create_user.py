@@ -7,10 +7,12 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from oasst.accounts import consent, registration, tokens
+from oasst.accounts import acts, consent, registration, tokens
 from oasst.accounts.access import how_to_accept_terms
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Role
+from oasst.core.audit.recording import record
+from oasst.core.audit.rows import new_row
 from oasst.core.command_lines import manage_command
 from oasst.embedded.commands import ServiceCommand
 
@@ -63,6 +65,8 @@ Fails, and changes nothing, when the address already has an account."""
             role=options["role"],
             password=options["password"],
         )
+        before, after = new_row("user", user, ("role",))
+        record(acts.CREATE, user, person_id=user.pk, before=before, after=after)
         lines = [f"Created {user.display_name} <{user.email}>, {user.role}, id {user.id}."]
         if options["accept_terms"]:
             consent.accept_terms(user)

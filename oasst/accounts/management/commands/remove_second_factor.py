@@ -8,9 +8,10 @@ from django.core.management import CommandError
 from django.db import transaction
 from django.template.loader import render_to_string
 
-from oasst.accounts import email_owners
+from oasst.accounts import acts, email_owners
 from oasst.accounts.authentication import second_factor
 from oasst.accounts.models import Session
+from oasst.core.audit.recording import record
 from oasst.embedded.commands import ServiceCommand
 
 
@@ -32,6 +33,7 @@ stolen session of a moderator it would open any account."""
             if not second_factor.remove_all(user):
                 raise CommandError(f"{user.email} has no second factor.")
             Session.end_all_of(user)
+            record(acts.REMOVE_SECOND_FACTOR, user, person_id=user.pk)
         if user.email:
             text = render_to_string("account/email/second_factor_removed_message.txt")
             send_mail("Your second factor was taken off", text, None, [user.email])

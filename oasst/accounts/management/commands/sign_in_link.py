@@ -6,10 +6,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.db import transaction
 
+from oasst.accounts import acts
 from oasst.accounts.authentication import sign_in_links
 from oasst.accounts.email_addresses import clean_email
 from oasst.accounts.email_owners import find_owner
+from oasst.core.audit.recording import record
 from oasst.core.command_lines import LOCAL_ONLY_NOTICE, manage_command
 from oasst.core.server_urls import is_local
 from oasst.embedded.commands import ServiceCommand
@@ -49,7 +52,9 @@ Fails if nobody has this address."""
             raise CommandError(
                 f"Nobody has the address {email}. `{manage_command(f'create_user {quote(email)}')}` makes an account."
             )
-        link = sign_in_links.make_link(user, minutes=options["minutes"])
+        with transaction.atomic():
+            link = sign_in_links.make_link(user, minutes=options["minutes"])
+            record(acts.SIGN_IN_LINK, user, person_id=user.pk)
         if is_local(settings.PUBLIC_URL):
             self.stdout.write(LOCAL_ONLY_NOTICE)
         self.stdout.write(f"Signs in {user.display_name} <{email}>, once, within {options['minutes']} minutes:\n{link}")

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from oasst.embedded.commands import ServiceCommand
-from oasst.simulation.measuring import exploring, meaning
+from oasst.simulation.measuring import exploring, finding, meaning
 from trees.models import Message, MessageEmbedding, MessageTree
 
 
@@ -21,13 +21,20 @@ class Command(ServiceCommand):
             "--meaning", type=int, default=0, help="search by meaning among so many English messages, not by words"
         )
 
+        parser.add_argument("--admin", action="store_true", help="measure the search of moderators instead, with plans")
+
     def handle(self, *args: Any, **options: Any) -> None:
         if not MessageTree.objects.exists():
             call_command("make_scale_data", trees=options["trees"], stdout=self.stdout)
         self.stdout.write(f"{MessageTree.objects.count()} trees, {Message.objects.count()} messages")
+        if options["admin"]:
+            finding.prepare()
         with connection.cursor() as cursor:
-            cursor.execute("VACUUM ANALYZE trees_message, trees_messagetree")
-        if options["meaning"]:
+            cursor.execute("VACUUM ANALYZE trees_message, trees_messagetree, trees_reaction, trees_messagereading")
+        if options["admin"]:
+            self.stdout.write("\n".join(finding.measure(options["times"]).table()))
+            self.stdout.write("\n".join(finding.plans()))
+        elif options["meaning"]:
             number = MessageEmbedding.objects.count() or meaning.fill(options["meaning"], seed=1)
             self.stdout.write(f"{number} vectors")
             self.stdout.write("\n".join(meaning.measure(options["times"]).table()))

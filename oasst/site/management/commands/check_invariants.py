@@ -4,8 +4,11 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import transaction
 
+from oasst.core.audit.recording import record
 from oasst.embedded.commands import ServiceCommand
+from oasst.site import acts
 from oasst.site.invariants import find_differences
 from oasst.site.invariants.repair import repair
 from oasst.site.invariants.run import BATCH
@@ -24,12 +27,20 @@ class Command(ServiceCommand):
         parser.add_argument("--batch", type=int, default=BATCH, help="trees in memory at once (%(default)s)")
         parser.add_argument("--repair", action="store_true", help="mend what can be derived from the facts")
 
+    def _repair(self, batch: int) -> None:
+        repaired = 0
+        for done in repair(current_policy(), batch=batch):
+            self.stdout.write(str(done))
+            repaired += 1
+        if repaired:
+            with transaction.atomic():
+                record(acts.REPAIR, "trees.messagetree", after={"repaired": repaired})
+
     def handle(self, *args: Any, **options: Any) -> None:
         if options["batch"] < 1:
             raise CommandError("--batch must be at least 1.")
         if options["repair"]:
-            for done in repair(current_policy(), batch=options["batch"]):
-                self.stdout.write(str(done))
+            self._repair(options["batch"])
         trees = number = 0
 
         def count(read: int) -> None:

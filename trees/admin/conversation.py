@@ -1,0 +1,29 @@
+"""A conversation and its steps, as the pages of a message and of a conversation show them."""
+
+from typing import Any
+from uuid import UUID
+
+from oasst.core.read_only_admin import duration_in_words
+from trees.models import Message, MessageTree
+from trees.moderation.badges import message_badge, state_badge
+from trees.moderation.conversation_tree import read_conversation, read_steps
+
+
+def shown_conversation(tree_id: UUID, this: Message | None = None) -> dict[str, Any]:
+    """Return the variable of `trees/admin/conversation.html`. Two statements."""
+    conversation = read_conversation(tree_id, this)
+    turns = [{"turn": turn, "badge": message_badge(turn.message)} for turn in conversation.turns]
+    return {"turns": turns, "is_cut": conversation.is_cut}
+
+
+def shown_steps(tree: MessageTree) -> list[dict[str, Any]]:
+    """Return the variable of `trees/admin/steps.html`. One statement."""
+    return [
+        {
+            "transition": step.transition,
+            "badge": state_badge(step.transition.to_state),
+            "lasted": duration_in_words(step.seconds),
+            "is_now": step.is_now,
+        }
+        for step in read_steps(tree)
+    ]
