@@ -65,11 +65,6 @@ def read_board(moderator: User, langs: Collection[str] | None = None, filters: F
     )
 
 
-def waiting_items(moderator: User, langs: Collection[str] | None = None) -> list[Item]:
-    """Return what this moderator could take now, in the order of the desk. Two statements."""
-    return read_board(moderator, langs).waiting
-
-
 def take_next(
     moderator: User,
     langs: Collection[str] | None = None,

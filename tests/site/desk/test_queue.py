@@ -40,7 +40,7 @@ def sources_of(moderator: User, langs: Any = None) -> list[tuple[str, str, str]]
     """Return (source, kind, id) of all that waits, in the order of the desk."""
     return [
         (reason.source, item.subject.kind, item.subject.id)
-        for item in queue.waiting_items(moderator, langs)
+        for item in queue.read_board(moderator, langs).waiting
         for reason in item.reasons
     ]
 
@@ -69,7 +69,7 @@ class TestSources:
             reactions.set_reaction(message_id=prompt.pk, user=person, emoji="red_flag", on=True)
         auto_moderation.moderate(message_id=prompt.pk, policy=POLICY)
         assert sources_of(mo) == self.about(prompt, Source.PROPOSAL)
-        (item,) = queue.waiting_items(mo)
+        (item,) = queue.read_board(mo).waiting
         assert (item.severity, item.voices, item.lang) == (1, 3, "en")
 
     def test_a_flag_alone_until_a_decision_that_is_not_older(self, alice: User, bob: User, mo: User) -> None:
@@ -153,7 +153,7 @@ class TestOrder:
         report(other, new_person("First"))
         for person in new_people(5):
             report(prompt, person)
-        first, second = queue.waiting_items(mo)
+        first, second = queue.read_board(mo).waiting
         assert (first.subject.id, first.voices, len(first.reasons)) == (str(prompt.pk), 5, 5)
         assert second.subject.id == str(other.pk)
 
@@ -163,7 +163,9 @@ class TestOrder:
         for person in new_people(2):
             report(many, person)
         report(dangerous, bob, "violence")
-        assert [item.subject.id for item in queue.waiting_items(mo)] == [str(one.pk) for one in (dangerous, many, old)]
+        assert [item.subject.id for item in queue.read_board(mo).waiting] == [
+            str(one.pk) for one in (dangerous, many, old)
+        ]
 
     def test_languages_of_the_moderator(self, alice: User, bob: User, mo: User) -> None:
         english, german = new_prompt(alice, lang="en"), new_prompt(alice, lang="de")
@@ -178,7 +180,7 @@ class TestOrder:
             for person in new_people(number):
                 report(new_prompt(alice), person)
             with django_assert_num_queries(2):
-                queue.waiting_items(mo)
+                queue.read_board(mo)
 
 
 class TestClaims:

@@ -69,9 +69,9 @@ class TestLanguages:
     def test_appeals_come_to_moderators_of_their_language(self, german: User, mo: User, alice: User, bob: User) -> None:
         User.objects.filter(pk=german.pk).update(last_login=timezone.now())
         reply, sent = closed_appeal(alice, bob, mo)
-        assert not queue.waiting_items(german, ["de"])
+        assert not queue.read_board(german, ["de"]).waiting
         english = new_person("Ellen", "moderator")
-        assert [item.lang for item in queue.waiting_items(english, ["en"])] == ["en"]
+        assert [item.lang for item in queue.read_board(english, ["en"]).waiting] == ["en"]
         for act in ("grant", "refuse"):
             with pytest.raises(NotAllowed) as refusal:
                 decide(german, "message", reply.pk, act, "We looked.")
@@ -114,7 +114,7 @@ class TestNothing:
         facts = ("id", "frame", "person", "updated_at", "score", "red_flags")
         zeros = {one.name: 0 for one in TrollStanding._meta.concrete_fields if one.name not in facts}
         TrollStanding.objects.create(frame=Frame.WEEK.value, person=mo, red_flags=50, **zeros)
-        assert not queue.waiting_items(mo) and queue.waiting_items(new_person("Max", "moderator"))
+        assert not queue.read_board(mo).waiting and queue.read_board(new_person("Max", "moderator")).waiting
         with pytest.raises(NotAllowed, match="yourself"):
             decide(mo, "person", mo.pk, "keep")
 
@@ -128,11 +128,11 @@ class TestNothing:
     def test_a_proposed_ban_waits_for_others_until_they_leave_it(self, mo: User) -> None:
         admin, second, third = (new_person(name, "admin") for name in ("Alma", "Ada", "Abe"))
         assert not bans.ban(second, actor=admin, reason="Bad.")
-        assert not queue.waiting_items(admin), "who proposed it cannot confirm it"
-        assert not queue.waiting_items(second), "it is about them"
-        assert [item.subject.id for item in queue.waiting_items(third)] == [str(second.pk)]
+        assert not queue.read_board(admin).waiting, "who proposed it cannot confirm it"
+        assert not queue.read_board(second).waiting, "it is about them"
+        assert [item.subject.id for item in queue.read_board(third).waiting] == [str(second.pk)]
         decide(third, "person", second.pk, "keep")
-        assert not queue.waiting_items(third)
+        assert not queue.read_board(third).waiting
 
 
 class TestClaims:

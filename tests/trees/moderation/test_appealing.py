@@ -177,10 +177,10 @@ class TestAnswering:
             with pytest.raises(NotAllowed) as refusal:
                 answer()
             assert refusal.value.code == "own_decision"
-        assert [item.subject.id for item in queue.waiting_items(other)] == [str(reply.pk)]
-        assert queue.waiting_items(mo) == []
+        assert [item.subject.id for item in queue.read_board(other).waiting] == [str(reply.pk)]
+        assert queue.read_board(mo).waiting == []
         User.objects.filter(pk=other.pk).update(last_login=timezone.now() - 2 * appeals.PRESENT)
-        assert [item.subject.id for item in queue.waiting_items(mo)] == [str(reply.pk)], "there is nobody else"
+        assert [item.subject.id for item in queue.read_board(mo).waiting] == [str(reply.pk)], "there is nobody else"
         appeals.refuse(sent.pk, actor=mo, answer="No.")
 
     def test_also_about_a_suspension(self, alice: User, mo: User, other: User) -> None:
@@ -188,7 +188,7 @@ class TestAnswering:
         sent = appeals.appeal(alice, WORDS)
         with pytest.raises(NotAllowed):
             appeals.refuse(sent.pk, actor=mo, answer="No.")
-        assert queue.waiting_items(mo) == []
+        assert queue.read_board(mo).waiting == []
         appeals.refuse(sent.pk, actor=other, answer="No.")
 
     def test_nobody_answers_their_own(self, bob: User, mo: User, other: User) -> None:
