@@ -1,13 +1,12 @@
 """System checks of the settings of trees."""
 
-from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.policy import EVERY_LANGUAGE, RULES, TreePolicy
 
 HINT = "docs/operations.md and trees/lifecycle/policy.py say which rules there are."
 
@@ -15,19 +14,18 @@ HINT = "docs/operations.md and trees/lifecycle/policy.py say which rules there a
 @register()
 def check_tree_policy(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Report rules that do not exist or cannot hold. Otherwise the first request for a task would fail."""
-    policy = TreePolicy()
-    unknown = sorted(settings.TREE_POLICY.keys() - vars(policy).keys())
+    unknown = sorted(settings.TREE_POLICY.keys() - set(RULES))
     if unknown:
         return [
             Error(
                 f"TREE_POLICY names {name!r}, and no rule is called that.",
-                hint=" ".join([f"Did you mean {near}?" for near in get_close_matches(name, vars(policy), 1)] + [HINT]),
+                hint=" ".join([f"Did you mean {near}?" for near in get_close_matches(name, RULES, 1)] + [HINT]),
                 id="trees.E001",
             )
             for name in unknown
         ]
     try:
-        replace(policy, **settings.TREE_POLICY)
-    except (ValueError, TypeError) as error:
+        TreePolicy.of({EVERY_LANGUAGE: settings.TREE_POLICY})
+    except ValueError as error:
         return [Error(f"TREE_POLICY: {error}.", hint=HINT, id="trees.E001")]
     return []

@@ -34,7 +34,7 @@ from oasst.core.text.validation import clean_line
 from oasst.site import acts, merging
 from trees.api.labels import LabelName
 from trees.api.stats import SystemStats, system_stats
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import RULES, TreePolicy, current_policy
 from trees.models import Message
 from trees.moderation import bans
 from trees.moderation.client_actions import client_reason, delete_in_transaction
@@ -122,7 +122,8 @@ class TreeManagerSettings(Schema):
     """The policy of message trees."""
 
     def get_fields(self) -> dict[str, Any]:
-        return {name: _POLICY_FIELDS[kind]() for name, kind in get_type_hints(TreePolicy).items()}
+        kinds = get_type_hints(TreePolicy)
+        return {name: _POLICY_FIELDS[kinds[name]]() for name in RULES}
 
 
 _POLICY_FIELDS: dict[Any, Callable[[], Any]] = {
@@ -162,7 +163,7 @@ def get_full_settings(call: Call) -> Any:
         "DEBUG_IGNORE_TOS_ACCEPTANCE": not settings.API_REQUIRES_TERMS,
         "DEBUG_ALLOW_SELF_RANKING": False,
         "DEBUG_ALLOW_DUPLICATE_TASKS": False,
-        "tree_manager": vars(policy),
+        "tree_manager": {name: getattr(policy, name) for name in RULES},
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
-from playwright.sync_api import Browser, WebSocket, expect
+from playwright.sync_api import Browser, expect
 
 from oasst.accounts.models import User
 from oasst.embedded.sockets import listen
@@ -17,6 +17,16 @@ from tests.factories import decide, new_prompt
 from tests.site.notices.test_writing import read_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+KEEP_SOCKETS = """
+window.sockets = [];
+window.WebSocket = class extends WebSocket {
+  constructor(...address) {
+    super(...address);
+    window.sockets.push(this);
+  }
+};
+"""
 
 
 @pytest.fixture
@@ -49,8 +59,9 @@ def test_an_open_page_hears_of_news_and_reconnects(browser: Browser, site: tuple
     context.set_default_timeout(START_SECONDS * 1000)
     page = context.new_page()
     sign_in(page, "alice@example.org")
-    sockets: list[WebSocket] = []  # of this page only: of one left early the browser never says that it is closed
-    page.on("websocket", lambda socket: sockets.append(socket))
+    page.add_init_script(
+        KEEP_SOCKETS
+    )  # the page itself is asked: of one left early the driver never hears that it closed
     page.reload()
     alice = User.objects.get(email="alice@example.org")
     count, news = page.locator("[data-bell-count]"), page.locator("[data-bell-news]")
@@ -68,7 +79,7 @@ def test_an_open_page_hears_of_news_and_reconnects(browser: Browser, site: tuple
     hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true}); "
     page.evaluate(hide % "true" + "document.dispatchEvent(new Event('visibilitychange'))")
     deadline = time.monotonic() + 30
-    while not all(socket.is_closed() for socket in sockets):
+    while not page.evaluate("sockets.length > 0 && sockets.every((socket) => socket.readyState === WebSocket.CLOSED)"):
         assert time.monotonic() < deadline, "a hidden page keeps its connection"
         page.wait_for_timeout(50)
     accept_one(alice)

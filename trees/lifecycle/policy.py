@@ -1,11 +1,13 @@
 """The policy of trees: how big they grow, how many people decide, which labels are asked.
 
-The defaults are those of the reference system. Each tree copies its sizes when it is made, so a new policy does not
-change running trees.
+The defaults are those of the reference system. A language may have rules of its own. Each tree copies its sizes when it
+is made, so a new policy does not change running trees.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.utils.crypto import salted_hmac
@@ -41,6 +43,17 @@ LABELS_ASSISTANT = (
     "hate_speech",
     "sexual_content",
 )
+
+EVERY_LANGUAGE = ""
+"""The key of the rules that hold in every language without a rule of its own."""
+SAME_EVERYWHERE = frozenset(
+    {
+        *("check_share", "check_repeats", "gold_least_reviews", "gold_age_days", "repeat_age_days"),
+        *("complaint_min_accepted", "complaint_least_age_days", "complaint_min_age_days", "complaint_most_open"),
+        *("message_size_limit", "duplicate_window_minutes"),
+    }
+)
+"""Rules about people, and limits that clients are told: no language has its own."""
 
 CHECKS_ONE_IN = 15  # of the reviews that a person gives, at most so many are checks
 
@@ -102,6 +115,30 @@ class TreePolicy:
     complaint_most_open: int = 5  # messages that one complainant may help to hide before a moderator has decided
     message_size_limit: int = 2000  # code points
     duplicate_window_minutes: int = 120
+    by_language: Mapping[str, "TreePolicy"] = field(default_factory=dict, hash=False, repr=False)
+    """The whole policy of each language that has rules of its own; `in_language` reads it."""
+
+    @classmethod
+    def of(cls, rules: Mapping[str, Mapping[str, Any]]) -> "TreePolicy":
+        """Return the policy with these rules, which are grouped by language; other rules keep their defaults.
+
+        A rule of a language wins over that of EVERY_LANGUAGE. Raise ValueError for a rule that does not exist, that
+        cannot hold, or that no language may have of its own; it names the language.
+        """
+        known = _with_rules(cls(), rules.get(EVERY_LANGUAGE, {}))
+        languages = {}
+        for language in sorted(rules.keys() - {EVERY_LANGUAGE}):
+            try:
+                if shared := sorted(SAME_EVERYWHERE & rules[language].keys()):
+                    raise ValueError(f"{', '.join(shared)} must be the same in every language")
+                languages[language] = _with_rules(known, rules[language])
+            except ValueError as error:
+                raise ValueError(f"{language}: {error}") from error
+        return replace(known, by_language=languages)
+
+    def in_language(self, language: str) -> "TreePolicy":
+        """Return the policy of this language: what decides about a tree, its messages and the work in them."""
+        return self.by_language.get(language, self)
 
     def __post_init__(self) -> None:
         if SPAM not in self.mandatory_labels:
@@ -189,7 +226,21 @@ class TreePolicy:
         return int.from_bytes(digest[:4]) < self.weighted_full_share * 2**32
 
 
+def _with_rules(policy: TreePolicy, rules: Mapping[str, Any]) -> TreePolicy:
+    """Return the policy with other rules. JSON has lists where the policy has tuples."""
+    if unknown := sorted(rules.keys() - set(RULES)):
+        raise ValueError(f"there is no rule {', '.join(unknown)}")
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in rules.items()}
+    try:
+        return replace(policy, **values)
+    except TypeError as error:  # a word where a number should be
+        raise ValueError(str(error)) from error
+
+
+RULES = tuple(one.name for one in fields(TreePolicy) if one.name != "by_language")
+
+
 @cache
 def current_policy() -> TreePolicy:
     """Return the policy of this site: the defaults with the overrides of settings.TREE_POLICY."""
-    return TreePolicy(**settings.TREE_POLICY)
+    return TreePolicy.of({EVERY_LANGUAGE: settings.TREE_POLICY})

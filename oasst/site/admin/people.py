@@ -1,46 +1,37 @@
-"""Admin pages of users, API clients and periodic tasks. They are here because they show data of several apps."""
+"""Admin pages of users. They are here because they show data of several apps."""
 
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from functools import partial, wraps
 from typing import Any
 
-from celery.schedules import ParseException, crontab
 from django import forms
-from django.contrib import admin, messages
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django_celery_beat.models import CrontabSchedule, PeriodicTask
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from leaderboard import own_statistics
 from leaderboard.queries import own_counts
 from oasst.accounts import warnings
 from oasst.accounts.administrator_bans import needs_confirmation, open_proposals
-from oasst.accounts.api_clients import create_api_key, expire_api_key
 from oasst.accounts.authentication.reauthentication import requires_proof
 from oasst.accounts.finding import find_people
-from oasst.accounts.groups import ADMINISTER, OPERATE, Duty
-from oasst.accounts.models import ApiClient, ApiKey, Role, User
-from oasst.accounts.notices import send_notice
+from oasst.accounts.groups import ADMINISTER, Duty
+from oasst.accounts.models import Role, User
 from oasst.accounts.rights import languages_of
 from oasst.accounts.roles import has_higher_rank
 from oasst.core.audit.people import accounts_of
 from oasst.core.audit.reading import Target
-from oasst.core.audit.recording import record
 from oasst.core.errors import Invalid
-from oasst.core.form_fields import LineField
-from oasst.core.http.message_storage import SECRET_TAG
 from oasst.core.list_filters import FILTER_FORM, FormChangeList
-from oasst.core.models import JobRecord, WaitingJob
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, render_person
 from oasst.core.text.languages import name_of
-from oasst.site import acts, purge_proposals
+from oasst.site import purge_proposals
 from oasst.site.admin.account_changes import change_view
 from oasst.site.admin.people_filters import (
     ORDERS,
@@ -292,181 +283,3 @@ class UserAdmin(ReadOnlyAdmin):
             bans.withdraw_proposal(user, actor=request.user, reason=reason)
 
         self.act_on_each(request, chosen, "your proposal is withdrawn", act)
-
-
-@admin.register(ApiClient)
-class ApiClientAdmin(ReadOnlyAdmin):
-    actions = ("new_key",)
-    acting_permission = OPERATE
-    list_display = ("name", "enabled", "trusted", "frontend_type", "number_of_keys", "created_at")
-    list_filter = ("enabled", "trusted")
-    search_fields = ("name",)
-    ordering = ("name",)
-    fields = ("name", "admin_email", "frontend_type", ("enabled", "trusted"), "number_of_keys", "created_at", "id")
-    readonly_fields = ("number_of_keys",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiClient]:
-        clients = super().get_queryset(request).filter(person=None)  # without those made for users' own tokens
-        return clients.annotate(key_count=Count("keys"))
-
-    def history_targets(self, obj: ApiClient) -> list[Target]:
-        """Also what was done to its keys."""
-        keys = obj.keys.values_list("pk", flat=True)
-        return [*super().history_targets(obj), *((ApiKey._meta.label_lower, str(pk)) for pk in keys)]
-
-    @admin.display(description="Keys")
-    def number_of_keys(self, client: Any) -> int:
-        return client.key_count
-
-    @admin.action(description="Make another key")
-    @requires_proof
-    def new_key(self, request: Any, chosen: QuerySet[ApiClient]) -> None:
-        def act(client: ApiClient, reason: str) -> None:
-            _, key = create_api_key(client, name=reason[:100], actor=request.user)
-            send_notice(request, request.user, "key_made", client=client.name)
-            self.message_user(request, f"The key, which is told only now: {key}", messages.WARNING, SECRET_TAG)
-
-        self.act_on_each(request, chosen, "has another key", act)
-
-
-@admin.register(ApiKey)
-class ApiKeyAdmin(ReadOnlyAdmin):
-    """API keys. Only their digests are stored, so a key cannot be shown."""
-
-    actions = ("end_in_a_week", "revoke")
-    acting_permission = OPERATE
-    destructive = ("revoke",)
-    list_display = ("prefix", "name", "api_client", "created_at", "expires_at", "last_used_at")
-    list_select_related = ("api_client",)
-    search_fields = ("prefix", "name", "api_client__name")
-    ordering = ("-id",)
-    fields = ("api_client", "name", "prefix", "created_at", "expires_at", "last_used_at")
-
-    def can_do(self, action: str, obj: ApiKey, actor: User) -> bool:
-        return obj.expires_at is None or obj.expires_at > timezone.now()
-
-    @admin.action(description="Let it end in a week")
-    def end_in_a_week(self, request: Any, chosen: QuerySet[ApiKey]) -> None:
-        def act(key: ApiKey, reason: str) -> None:
-            at = timezone.now() + timedelta(days=7)
-            expire_api_key(key.api_client, key.pk, at, actor=request.user, reason=reason)
-
-        self.act_on_each(request, chosen, "ends in a week", act)
-
-    @admin.action(description="Revoke")
-    def revoke(self, request: Any, chosen: QuerySet[ApiKey]) -> None:
-        def act(key: ApiKey, reason: str) -> None:
-            expire_api_key(key.api_client, key.pk, actor=request.user, reason=reason)
-
-        self.act_on_each(request, chosen, "revoked", act)
-
-
-class ScheduleForm(forms.ModelForm):
-    """The form of a periodic task: its times in the five parts of cron, and whether it is enabled."""
-
-    times = forms.CharField(
-        label="When",
-        widget=UnfoldAdminTextInputWidget,
-        help_text="Minute, hour, day of month, month, day of week, in UTC. “*/10 * * * *” is every ten minutes.",
-    )
-
-    reason = LineField(label=_("Reason"), widget=UnfoldAdminTextInputWidget, limit=500)
-
-    class Meta:
-        model = PeriodicTask
-        fields = ("enabled",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if at := self.instance.crontab:
-            parts = (at.minute, at.hour, at.day_of_month, at.month_of_year, at.day_of_week)
-            self.fields["times"].initial = " ".join(parts)
-
-    def clean_times(self) -> crontab:
-        parts = self.cleaned_data["times"].split()
-        try:
-            minute, hour, day, month, weekday = parts
-            return crontab(minute, hour, day_of_month=day, month_of_year=month, day_of_week=weekday)
-        except (ValueError, ParseException) as error:
-            raise forms.ValidationError("Please give five parts as cron has them, such as 20 3 * * *.") from error
-
-    def save(self, commit: bool = True) -> Any:
-        at = CrontabSchedule.from_schedule(self.cleaned_data["times"])
-        if at.pk is None:
-            at.save()
-        self.instance.crontab = at
-        return super().save(commit)
-
-
-@admin.register(PeriodicTask)
-class PeriodicTaskAdmin(ReadOnlyAdmin):
-    """Administrators change when a job runs and switch it off; oasst.site.beat_schedule lists the jobs."""
-
-    form = ScheduleForm
-    list_display = ("name", "when", "enabled", "last_run_at", "ended_at", "took", "outcome")
-    list_filter = ("enabled",)
-    list_select_related = ("crontab", "interval", "solar", "clocked")
-    ordering = ("name",)
-    fields = ("name", "task", "times", "enabled", "reason", "last_run_at", "total_run_count", "description")
-    list_per_page = 100  # all on one page
-    readonly_fields = ("name", "task", "last_run_at", "total_run_count", "description")
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.has_perm(OPERATE))
-
-    def save_model(self, request: Any, obj: PeriodicTask, form: Any, change: bool) -> None:
-        before = PeriodicTask.objects.select_related("crontab").get(pk=obj.pk)
-        was = {"enabled": before.enabled, "when": str(before.crontab)}
-        super().save_model(request, obj, form, change)
-        became = {"enabled": obj.enabled, "when": str(obj.crontab)}
-        if was != became:
-            record(
-                acts.CHANGE_SCHEDULE,
-                obj,
-                actor=request.user,
-                reason=form.cleaned_data["reason"],
-                before={"schedule": {str(obj.pk): was}},
-                after={"schedule": {str(obj.pk): became}},
-            )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[PeriodicTask]:
-        runs = JobRecord.objects.filter(job=OuterRef("task"))
-        columns = {f"run_{name}": runs.values(name) for name in ("ended_at", "seconds", "result", "failures")}
-        return super().get_queryset(request).annotate(**{name: Subquery(column) for name, column in columns.items()})
-
-    @admin.display(description="When")
-    def when(self, task: PeriodicTask) -> str:
-        return str(task.crontab.human_readable if task.crontab else task.scheduler)
-
-    @admin.display(description="Last ended")
-    def ended_at(self, task: Any) -> Any:
-        return task.run_ended_at
-
-    @admin.display(description="Took")
-    def took(self, task: Any) -> str | None:
-        return None if task.run_seconds is None else f"{task.run_seconds:.2f} s"
-
-    @admin.display(description="Result")
-    def outcome(self, task: Any) -> SafeString | None:
-        if task.run_result is None:
-            return None
-        failed = task.run_result in ("failure", "retry")
-        return badge(task.run_result, "danger" if failed else "success")
-
-
-@admin.register(JobRecord)
-class JobRecordAdmin(ReadOnlyAdmin):
-    """The last run of every job, including those enqueued after a commit."""
-
-    list_display = ("job", "ended_at", "seconds", "result", "runs", "failures", "failed_at")
-    search_fields = ("job", "last_error")
-    ordering = ("job",)
-    fields = ("job", "ended_at", "seconds", "result", "runs", "failures", "succeeded_at", "failed_at", "last_error")
-
-
-@admin.register(WaitingJob)
-class WaitingJobAdmin(ReadOnlyAdmin):
-    list_display = ("job", "args", "created_at", "due_at", "attempts")
-    list_filter = ("job",)
-    ordering = ("created_at",)
-    fields = ("job", "args", "created_at", "due_at", "attempts")
