@@ -82,7 +82,7 @@ class TrollStandingAdmin(ReadOnlyAdmin):
         reason = [("reason", why)] if (why := request.POST.get("reason", "").strip()) else []
         return redirect(f"{reverse('admin:bulk_new')}?{urlencode(people + reason)}")
 
-    @admin.display(description="Author")
+    @admin.display(description=_("Author"))
     def author(self, row: TrollStanding) -> SafeString:
         address = reverse("admin:accounts_user_change", args=[row.person_id])
         return render_person(row.person, address)
@@ -94,16 +94,16 @@ class TrollStandingAdmin(ReadOnlyAdmin):
         every = format_html(link, address, row.person_id, "", gettext("all"))
         return format_html("{} · {}", every, format_html(link, address, row.person_id, "&flags=1", gettext("flagged")))
 
-    @admin.display(description="Standing")
+    @admin.display(description=_("Standing"))
     def standing(self, row: TrollStanding) -> SafeString:
-        return badge("good", "success") if row.person.enabled else badge("suspended", "danger")
+        return badge(gettext("good"), "success") if row.person.enabled else badge(gettext("suspended"), "danger")
 
-    @admin.display(description="Toxicity")
+    @admin.display(description=_("Toxicity"))
     def toxicity(self, row: TrollStanding) -> str | None:
         mean = row.mean("toxicity")
         return None if mean is None else f"{mean:.0%}"
 
-    @admin.display(description="Means of the scales, from 0 to 1")
+    @admin.display(description=_("Means of the scales, from 0 to 1"))
     def means(self, row: TrollStanding) -> str:
         known = {name: mean for name in MEANS if (mean := row.mean(name)) is not None}
         return ", ".join(f"{name} {mean:.2f}" for name, mean in known.items()) or "–"

@@ -26,8 +26,8 @@ from oasst.core.errors import Invalid
 from oasst.core.text.languages import name_of
 from oasst.core.text.validation import clean_language_tag
 from trees.contributing import reviewers
-from trees.lifecycle.policy import current_policy
 from trees.models import ReviewerRecord
+from trees.policies.reading import current_policy
 
 SIZE = 20
 LANGUAGES_CACHED = 600  # seconds
@@ -123,9 +123,15 @@ def points(request: SignedInRequest) -> HttpResponse:
         "record": record,
         "differences": reviewers.notable_differences(user),
         "checks": reviewers.summary_of_checks(record),
-        "reviews_are_weighed": current_policy().weighted_reviews,
+        "reviews_are_weighed": _are_weighed(user),
     }
     return render(request, "leaderboard/points.html", context)
+
+
+def _are_weighed(user: User) -> bool:
+    """Return True if reviews are weighed in a language that this user works in."""
+    policy, languages = current_policy(), {user.working_language, *user.contribution_languages}
+    return any(policy.in_language(language).weighted_reviews for language in languages)
 
 
 @login_required

@@ -454,7 +454,7 @@ AWS_ACCESS_KEY_ID = env.text("AWS_ACCESS_KEY_ID")
 AWS_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY")
 # The token of snapshot_push.
 HF_TOKEN = env.text("HF_TOKEN")
-# Overrides of trees.lifecycle.policy.TreePolicy, by field name.
+# Overrides of trees.lifecycle.policy.TreePolicy, by field name, until administrators set the rules (trees.policies).
 TREE_POLICY = env.overrides("TREE_POLICY")
 
 # Machines read every message: its language, how toxic it is, personal data in it (trees.enrichment).

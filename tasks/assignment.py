@@ -166,7 +166,8 @@ def _fix_content(task: Task, message_id: UUID, policy: TreePolicy) -> None:
     task.message = Message.objects.with_text(message_id)
     work = work_of(Kind(task.kind))
     if work in REVIEW_WORK:
-        task.mode = draw_mode(Kind(task.kind), policy, asked=bool(task.asked_kind))
+        rules = policy.in_language(task.message.lang)
+        task.mode = draw_mode(Kind(task.kind), rules, asked=bool(task.asked_kind))
         task.revision_ids = [task.message.revision_id]
     elif work not in REPLY_WORK:
         replies = Message.objects.accepted_replies(message_id)

@@ -4,6 +4,7 @@ They look like any other to their user, hold no opening and touch no tree; `tree
 the answers. Decision 0117 has the rules and reasons.
 """
 
+import json
 import random
 from datetime import datetime, timedelta
 from typing import Any
@@ -143,6 +144,7 @@ def _random_date(now: datetime, policy: TreePolicy) -> datetime:
 
 def measure(policy: TreePolicy) -> None:
     """Store for each language for which kinds of review there are enough gold messages. One statement."""
+    own = {lang: rules.check_least_pool for lang, rules in policy.by_language.items()}
     # SQL by hand: the ORM cannot group the result of a grouping.
     with connection.cursor() as cursor:
         cursor.execute(
@@ -154,10 +156,11 @@ def measure(policy: TreePolicy) -> None:
                     JOIN trees_message message USING (revision_id)
                     JOIN trees_messagetree tree ON tree.id = message.tree_id
                     WHERE gold.active AND message.review_result = gold.good AND {_STANDS}
-                    GROUP BY gold.lang, gold.work HAVING count(*) >= %(enough)s
+                    GROUP BY gold.lang, gold.work
+                    HAVING count(*) >= coalesce((%(own)s::jsonb ->> gold.lang)::int, %(enough)s)
                 ) AS large GROUP BY lang
             ) AS pool USING (lang)
             WHERE tasks_capacity.lang = known.lang AND tasks_capacity.checked_kinds <> coalesce(pool.kinds, '{{}}')
             """,
-            {"enough": policy.check_least_pool},
+            {"enough": policy.check_least_pool, "own": json.dumps(own)},
         )

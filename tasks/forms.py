@@ -14,7 +14,7 @@ from oasst.core.form_fields import TextField
 from oasst.core.http.kept_forms import MARK
 from oasst.core.markdown.rendering import render
 from tasks.models import Task
-from trees.contributing.reviews import requested_labels
+from trees.contributing.reviews import mandatory_labels, requested_labels
 from trees.label_questions import LabelQuestions
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Message, Review
@@ -147,8 +147,8 @@ def review_form(review: Review, policy: TreePolicy, data: Any = None) -> LabelFo
 def _label_form(
     message: Message, mode: str, policy: TreePolicy, data: Any, initial: Mapping[str, Any] | None
 ) -> LabelForm:
-    asked = requested_labels(message, mode, policy)
-    return LabelForm(data, initial=initial, asked=asked, mandatory=policy.mandatory_labels)
+    asked, mandatory = requested_labels(message, mode, policy), mandatory_labels(message, policy)
+    return LabelForm(data, initial=initial, asked=asked, mandatory=mandatory)
 
 
 def ranking_form(task: Task, data: Any = None, initial: dict[str, Any] | None = None) -> RankingForm:

@@ -36,8 +36,8 @@ from trees.contributing.outcomes import verdicts
 from trees.contributing.practice import PracticeItem, Practised
 from trees.contributing.practice_rankings import RankingItem
 from trees.labels import SPAM
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import Work
+from trees.policies.reading import current_policy
 
 REVIEWS = (Kind.LABEL_ASSISTANT_REPLY, Kind.LABEL_INITIAL_PROMPT, Kind.LABEL_PROMPTER_REPLY)
 RANKINGS = (Kind.RANK_ASSISTANT_REPLIES, Kind.RANK_PROMPTER_REPLIES)

@@ -1,4 +1,4 @@
-"""The mode of a review: which modes are possible, and the draw."""
+"""The mode of a review: which modes are possible, and the draw. The policies here are those of one language."""
 
 import random
 

@@ -5,7 +5,7 @@ from celery import shared_task
 from oasst.core import idempotency
 from oasst.core.jobs import timed_rounds
 from tasks import capacity, checks, estimates, upkeep
-from trees.lifecycle.policy import current_policy
+from trees.policies.reading import current_policy
 
 
 @shared_task

@@ -45,6 +45,7 @@ def work_per_tree(policy: TreePolicy) -> WorkAmounts:
 def _reviews_until_decided(rule: ReviewRule) -> float:
     """Return the expected number of reviews of one message: reviewing stops when the outcome is certain."""
 
+    @cache  # without it, each further review would double the work
     def remaining(votes: int, rejecting: int) -> float:
         given = [Vote(True)] * rejecting + [Vote(False)] * (votes - rejecting)
         if rule.verdict(given) is not None:
@@ -62,7 +63,7 @@ def _reviews_until_decided(rule: ReviewRule) -> float:
 class Supply:
     """The number of conversations of one language by stage, and what its people did in the last weeks."""
 
-    policy: TreePolicy
+    policy: TreePolicy  # of the language
     in_review: int = 0
     waiting: int = 0  # for the lottery; counted up to the policy's cap
     growing: int = 0  # without those that offer no work until a moderator decides about a hidden message
@@ -135,10 +136,11 @@ class Supply:
 
 def read_supply(lang: str, policy: TreePolicy) -> Supply:
     """Read the supply of a language. One statement on partial indexes: finished trees and past work cost nothing."""
+    rules = policy.in_language(lang)
     *counts, reviews, replies, rankings, since, checked_kinds, seconds = hot.count_supply(
-        lang, max_waiting=max(1, policy.max_prompt_lottery_waiting), writing_since=timezone.now() - WRITING_TIME
+        lang, max_waiting=max(1, rules.max_prompt_lottery_waiting), writing_since=timezone.now() - WRITING_TIME
     )
-    supply = Supply(policy, *counts)
+    supply = Supply(rules, *counts)
     if since is None:
         return supply
     weeks = min(HISTORY_WEEKS, max(timedelta(0), timezone.now() - since) / timedelta(weeks=1))

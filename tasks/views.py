@@ -46,9 +46,9 @@ from tasks.models import Task
 from tasks.task_points import points_of
 from trees.contributing import reviews
 from trees.enrichment.near_duplicates import Similar, find_hints
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import REPLY_WORK
 from trees.models import Opening, Review, Skip
+from trees.policies.reading import current_policy
 from trees.queries import conversation_to
 
 

@@ -25,12 +25,12 @@ def pytest_configure() -> None:
 
 @receiver(setting_changed)
 def forget_policies(*, setting: str, **kwargs: Any) -> None:
-    """Let a test that changes a policy see it, and the next test its own: a policy is read once in a process."""
+    """Let a test that changes a policy see it, and the next test its own: a process remembers them."""
     from inference import policy as chats
-    from trees.lifecycle import policy as trees
+    from trees.policies import reading as trees
 
     if setting == "TREE_POLICY":
-        trees.current_policy.cache_clear()
+        trees.remember(trees.StoredRules(), seconds=3600)
     elif setting == "CHAT_POLICY":
         chats.current_policy.cache_clear()
 
@@ -41,6 +41,14 @@ def default_site_settings() -> None:
     from oasst.accounts.site_settings import reading
 
     reading.remember(reading.CurrentSettings(), seconds=3600)
+
+
+@pytest.fixture(autouse=True)
+def default_rules_of_trees() -> None:
+    """Begin each test with the rules that settings.TREE_POLICY has, known without a statement."""
+    from trees.policies import reading
+
+    reading.remember(reading.StoredRules(), seconds=3600)
 
 
 @pytest.fixture

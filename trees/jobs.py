@@ -5,13 +5,15 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 
-from oasst.core.jobs import timed_rounds
+from oasst.core.after_commit import enqueue
+from oasst.core.jobs import ROUND_SECONDS, timed_rounds
 from trees.enrichment import pairs, queue, reading
 from trees.enrichment.registry import readers
-from trees.lifecycle.policy import current_policy
 from trees.moderation import auto_moderation, banned_authors
 from trees.moderation.notices import mail_about_withdrawal, mail_author
 from trees.outbox import deliveries, webhooks
+from trees.policies import runs
+from trees.policies.reading import current_policy
 
 __all__ = [
     "find_near_duplicates",
@@ -21,6 +23,7 @@ __all__ = [
     "moderate_message",
     "queue_unread_texts",
     "read_texts",
+    "run_policy",
     "send_webhooks",
 ]
 
@@ -77,3 +80,12 @@ def read_texts(kind: str) -> str:
 def find_near_duplicates() -> int:
     """Compare new texts with all others. Also runs periodically, for the rest of its work and lost wake-ups."""
     return pairs.find_pairs() if settings.OASST_SCORING else 0
+
+
+@shared_task
+def run_policy(run_id: str) -> str:
+    """Go on with a preview or an application of rules. A new job does the rest: others have their turn."""
+    run = runs.continue_run(run_id=int(run_id), seconds=ROUND_SECONDS)
+    if run.is_under_way:
+        enqueue(run_policy, run_id)
+    return run.stage

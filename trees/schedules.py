@@ -7,8 +7,8 @@ from oasst.core.jobs import NightJob
 from trees.contributing import gold, reviewers
 from trees.enrichment import topics
 from trees.lifecycle import reranking
-from trees.lifecycle.policy import current_policy
 from trees.outbox import webhooks
+from trees.policies.reading import current_policy
 from trees.quality import learning, scores
 
 log = structlog.get_logger(__name__)

@@ -31,10 +31,10 @@ from trees.contributing import corrections, reactions, reviews, withdrawal
 from trees.forms import ContributionsForm, SuggestionForm, WithdrawalForm
 from trees.interchange.snapshots.published import published_snapshots
 from trees.label_questions import LabelQuestions
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import TABLE, State
 from trees.models import Message, Report, Review, Role, Withdrawal
 from trees.moderation import appealing, personal_data
+from trees.policies.reading import current_policy
 
 
 @login_required

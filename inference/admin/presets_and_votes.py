@@ -3,6 +3,8 @@
 from typing import Any
 
 from django.contrib import admin
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from inference.models import Preset, Vote
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
@@ -29,10 +31,10 @@ class VoteAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: Any) -> Any:
         return super().get_queryset(request).defer("message__content")
 
-    @admin.display(description="Thumb")
+    @admin.display(description=_("Thumb"))
     def thumb(self, vote: Vote) -> str:
-        return badge("up", "success") if vote.score > 0 else badge("down", "danger")
+        return badge(gettext("up"), "success") if vote.score > 0 else badge(gettext("down"), "danger")
 
-    @admin.display(description="Model")
+    @admin.display(description=_("Model"))
     def model_of_answer(self, vote: Vote) -> str:
         return vote.message.turn.model

@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.text import Truncator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from inference.chats import moderation
 from inference.models import ChatReport
@@ -23,8 +25,8 @@ class OutcomeForm(ReasonForm):
         super().__init__(*args, **kwargs)
         self.fields["reason"].widget.attrs.update(
             {
-                "placeholder": "What came of it? (required, the reporter reads it)",
-                "aria-label": "Outcome",
+                "placeholder": gettext("What came of it? (required, the reporter reads it)"),
+                "aria-label": gettext("Outcome"),
                 "data-limit": moderation.OUTCOME_LENGTH,
             }
         )
@@ -35,7 +37,7 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "Open"), ("resolved", "Resolved")]
+        return [("open", gettext("Open")), ("resolved", gettext("Resolved"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() not in ("open", "resolved"):
@@ -46,13 +48,13 @@ class StatusFilter(admin.SimpleListFilter):
 @admin.register(ChatReport)
 class ChatReportAdmin(ReadOnlyAdmin):
     action_form = OutcomeForm
-    reason_label = "What came of it"
+    reason_label = _("What came of it")
     reason_limit = moderation.OUTCOME_LENGTH
     list_display = ("about", "standing", "kind", "excerpt", "user", "created_at")
     list_filter = (StatusFilter, "kind")
     list_select_related = ("message", "user", "resolved_by")
     search_fields = ("reason",)
-    search_help_text = "A piece of what the reporter wrote"
+    search_help_text = _("A piece of what the reporter wrote")
     actions = ("resolve",)
     fields = (
         *(("standing", "kind"), "report_text", "answer", ("user", "created_at")),
@@ -75,29 +77,29 @@ class ChatReportAdmin(ReadOnlyAdmin):
         before = thread_of(obj.message.parent_id) if obj.message.parent_id else []
         return {"before": before[-CONTEXT:], "left_out": max(len(before) - CONTEXT, 0)}
 
-    @admin.display(description="What the reporter says")
+    @admin.display(description=_("What the reporter says"))
     def about(self, report: ChatReport) -> str:
         return Truncator(" ".join(report.reason.split())).chars(60)
 
-    @admin.display(description="Status")
+    @admin.display(description=_("Status"))
     def standing(self, report: ChatReport) -> str:
-        return badge("resolved", "success") if report.resolved_at else badge("open", "warning")
+        return badge(gettext("resolved"), "success") if report.resolved_at else badge(gettext("open"), "warning")
 
-    @admin.display(description="Answer")
+    @admin.display(description=_("Answer"))
     def excerpt(self, report: ChatReport) -> str:
         return plain_excerpt(report.message.content, 60)
 
-    @admin.display(description="What the reporter says")
+    @admin.display(description=_("What the reporter says"))
     def report_text(self, report: ChatReport) -> str:
         return render_plain_text(report.reason)
 
-    @admin.display(description="Answer")
+    @admin.display(description=_("Answer"))
     def answer(self, report: ChatReport) -> str:
         return render_message(report.message.content)
 
-    @admin.action(description="Resolve")
+    @admin.action(description=_("Resolve"))
     def resolve(self, request: Any, chosen: QuerySet[ChatReport]) -> None:
         def act(report: ChatReport, outcome: str) -> None:
             moderation.resolve_report(report_id=report.pk, actor=request.user, outcome=outcome)
 
-        self.act_on_each(request, chosen, "resolved", act)
+        self.act_on_each(request, chosen, gettext("resolved"), act)

@@ -7,6 +7,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from redis.exceptions import RedisError
 
 from inference import queries
@@ -33,7 +35,7 @@ class TurnAdmin(ReadOnlyAdmin):
     list_display = ("queued_at", "in_state", "user", "waited", "first_text", "took", "tokens", "trouble")
     list_filter = ("state",)
     search_fields = ("message__id__exact", "user__id__exact")
-    search_help_text = "The id of an answer or of a person"
+    search_help_text = _("The id of an answer or of a person")
     # Ids begin with the time, so this is newest first without an index of its own.
     ordering = ("-message_id",)
     fields = (
@@ -54,18 +56,18 @@ class TurnAdmin(ReadOnlyAdmin):
         return [path("engine/", engine_view, name="inference_engine"), *super().get_urls()]
 
     def title_of(self, obj: Turn) -> str:
-        return f"Answer of {obj.queued_at:%Y-%m-%d %H:%M}"
+        return gettext("Answer of %(time)s") % {"time": f"{obj.queued_at:%Y-%m-%d %H:%M}"}
 
     def engine_view(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
-            raise NotAllowed("This is for administrators.", code="admins_only")
+            raise NotAllowed(gettext("This is for administrators."), code="admins_only")
         try:
             engines, unreachable = status.engines(), False
         except RedisError:
             engines, unreachable = [], True
         context = {
             **self.admin_site.each_context(request),
-            "title": "Engines",
+            "title": gettext("Engines"),
             "opts": self.opts,
             "queue": status.queue(),
             "limit": current_policy().queue_limit,
@@ -80,27 +82,27 @@ class TurnAdmin(ReadOnlyAdmin):
         }
         return render(request, "inference/admin/engine.html", context)
 
-    @admin.display(description="State")
+    @admin.display(description=_("State"))
     def in_state(self, turn: Turn) -> str:
         return badge(turn.state.replace("_", " "), TONES[TurnState(turn.state)])
 
-    @admin.display(description="Waited")
+    @admin.display(description=_("Waited"))
     def waited(self, turn: Turn) -> str:
         return _between(turn.queued_at, turn.began_at)
 
-    @admin.display(description="First text after")
+    @admin.display(description=_("First text after"))
     def first_text(self, turn: Turn) -> str:
         return _between(turn.queued_at, turn.first_text_at)
 
-    @admin.display(description="Took")
+    @admin.display(description=_("Took"))
     def took(self, turn: Turn) -> str:
         return _between(turn.began_at, turn.ended_at)
 
-    @admin.display(description="Tokens")
+    @admin.display(description=_("Tokens"))
     def tokens(self, turn: Turn) -> str:
         return f"{turn.prompt_tokens} + {turn.completion_tokens}"
 
-    @admin.display(description="Error")
+    @admin.display(description=_("Error"))
     def trouble(self, turn: Turn) -> str:
         return turn.error_code
 

@@ -69,7 +69,7 @@ def unban(user: User, *, actor: User, reason: str) -> None:
     user = lock_user(user)
     require_higher_rank(actor, user)
     if user.enabled:
-        raise Conflict("This person is not banned.", code="not_banned")
+        raise Conflict("This person is not suspended.", code="not_banned")
     lift_ban(user, actor=actor, reason=reason)
 
 

@@ -4,9 +4,9 @@ Lifting it works the same way. The operator needs neither (`./manage.py ban_user
 """
 
 from django.db.models import F, QuerySet
-from django.utils import timezone
+from django.utils.translation import gettext
 
-from oasst.accounts import acts
+from oasst.accounts import acts, second_person
 from oasst.accounts.account_bans import apply_ban, lift_ban
 from oasst.accounts.locks import lock_administrators, lock_user
 from oasst.accounts.models import BanProposal, Role, User
@@ -26,9 +26,7 @@ def open_proposals(user: User | None = None) -> QuerySet[BanProposal]:
     """Return the proposals, about one user or all, that can still be confirmed. No query if the user is no admin."""
     if user is not None and user.role != Role.ADMIN:
         return BanProposal.objects.none()
-    cutoff = timezone.now() - BanProposal.LIFETIME
-    proposers = User.objects.filter(role=Role.ADMIN, enabled=True, is_active=True)
-    proposals = BanProposal.objects.filter(outcome=Outcome.OPEN, at__gt=cutoff, proposer__in=proposers)
+    proposals = second_person.open_proposals(BanProposal, [Role.ADMIN]).filter(user__role=Role.ADMIN)
     proposals = proposals.exclude(lifts=F("user__enabled"))
     return proposals if user is None else proposals.filter(user=user)
 
@@ -47,38 +45,61 @@ def unban(user: User, *, actor: User, reason: str) -> bool:
     return _decide(user, actor, reason, lifts=True)
 
 
+def confirm(proposal_id: int, *, actor: User) -> BanProposal:
+    """Do what this proposal says, with its reason, and return it. Needs an open transaction.
+
+    Raise NotAllowed `rank`, Conflict (`nothing_proposed` if it is no longer open, `already_proposed` by the actor,
+    `last_administrator`).
+    """
+    lock_administrators()
+    proposal = _find_open(proposal_id)
+    _decide(proposal.user, actor, proposal.reason, lifts=proposal.lifts, confirms=proposal)
+    return proposal
+
+
+def withdraw_one(proposal_id: int, *, actor: User) -> None:
+    """Withdraw this proposal of the actor. Needs an open transaction. Raise Conflict `nothing_proposed`."""
+    lock_administrators()
+    withdraw(_find_open(proposal_id).user, actor=actor)
+
+
+def _find_open(proposal_id: int) -> BanProposal:
+    proposal = open_proposals().select_related("user").filter(pk=proposal_id).first()
+    if proposal is None:
+        raise Conflict(gettext("Nobody proposes this any more."), code="nothing_proposed")
+    return proposal
+
+
 def withdraw(user: User, *, actor: User, reason: str = "") -> None:
     """Withdraw the actor's proposal about this user. Raise Conflict `nothing_proposed`."""
     lock_administrators()
-    _settle(BanProposal.objects.filter(user=user, proposer=actor, outcome=Outcome.OPEN), Outcome.WITHDRAWN, actor)
+    proposals = BanProposal.objects.filter(user=user, proposer=actor, outcome=Outcome.OPEN)
+    second_person.settle(proposals, Outcome.WITHDRAWN, actor)
     record(acts.WITHDRAW_PROPOSAL, user, actor=actor, person_id=user.pk, reason=reason)
 
 
-def _decide(user: User, actor: User, reason: str, *, lifts: bool) -> bool:
+def _decide(user: User, actor: User, reason: str, *, lifts: bool, confirms: BanProposal | None = None) -> bool:
     reason = clean_reason(reason)
     lock_administrators()
     lock_user(user)
     actor = User.objects.get(pk=actor.pk)  # they may have been banned meanwhile
     if not needs_confirmation(user, actor):
-        raise NotAllowed("Only another administrator decides about an administrator.", code="rank")
+        raise NotAllowed(gettext("Only another administrator decides about an administrator."), code="rank")
     if user.enabled and lifts:
-        raise Conflict("This person is not banned.", code="not_banned")
+        raise Conflict(gettext("This person is not suspended."), code="not_banned")
     if not user.enabled and not lifts:
-        raise Conflict("This person is banned already.", code="banned")
+        raise Conflict(gettext("This person is suspended already."), code="banned")
     proposals = open_proposals(user).order_by("pk")
     if proposals.filter(proposer=actor).exists():
-        raise Conflict("You proposed this already. Another administrator has to confirm it.", code="already_proposed")
-    proposal = proposals.first()
+        raise Conflict(
+            gettext("You proposed this already. Another administrator has to confirm it."), code="already_proposed"
+        )
+    proposal = confirms or proposals.first()
     if proposal is None:
         BanProposal.objects.create(user=user, proposer=actor, reason=reason, lifts=lifts)
         act = acts.PROPOSE_UNBAN if lifts else acts.PROPOSE_BAN
         record(act, user, actor=actor, person_id=user.pk, reason=reason)
         return False
     (lift_ban if lifts else apply_ban)(user, actor=actor, reason=proposal.reason)
-    _settle(BanProposal.objects.filter(pk=proposal.pk), Outcome.CONFIRMED, actor)
+    second_person.settle(BanProposal.objects.filter(pk=proposal.pk), Outcome.CONFIRMED, actor)
     return True
-
-
-def _settle(proposals: QuerySet[BanProposal], outcome: str, actor: User) -> None:
-    if not proposals.update(outcome=outcome, decided_by=actor, decided_at=timezone.now()):
-        raise Conflict("You have proposed nothing here.", code="nothing_proposed")

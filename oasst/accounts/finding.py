@@ -4,12 +4,18 @@ API client knows them by, by their address, or by their id.
 
 import re
 import unicodedata
+from collections import defaultdict
 from functools import cache
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
+from django.db.models import CharField, F, Q, QuerySet, Value
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
-from oasst.accounts.models import Identity, User
+from oasst.accounts.models import Identity, Role, User
 
 LONGEST = 200
 MAX_WORDS = 8
@@ -32,6 +38,61 @@ def find_people(text: str, people: QuerySet[User] | None = None) -> QuerySet[Use
         named &= Q(display_name__iregex=rf"\m{name_pattern(word)}" if word[0].isalnum() else name_pattern(word))
     logins = Identity.objects.filter(username__startswith=text).values("user")
     return people.filter(named | Q(email__icontains=text) | Q(pk__in=logins))
+
+
+SAME: dict[str, str | Promise] = {
+    "email": _("the same e-mail address, which at most one of them has proved"),
+    "service": _("the same account at another service"),
+    "login": _("the same login at another program"),
+    "name": _("a name that looks the same"),
+}
+"""Why an account may be one of the same person, the strongest reason first."""
+_MOST_ALIKE = 50
+"""Accounts that are looked at for each reason, because many may be called Anna."""
+
+
+def find_alike(user: User, most: int = 10) -> list[tuple[User, list[str | Promise]]]:
+    """Return open accounts without a role that may be of the same person, each with the reasons, the strongest reason
+    first. Two statements.
+    """
+    alike = _alike_ids(user)
+    people = User.objects.filter(pk__in=alike, is_active=True, deleted_at=None, role=Role.GENERAL, duties=[])
+    found = [(one, [SAME[reason] for reason in SAME if reason in alike[one.pk]]) for one in people]
+    strength = [*SAME]
+    found.sort(key=lambda pair: (min(strength.index(one) for one in alike[pair[0].pk]), -len(pair[1]), pair[0].pk))
+    return found[:most]
+
+
+def _alike_ids(user: User) -> dict[UUID, set[str]]:
+    addresses = EmailAddress.objects.filter(user=user).values("email")
+    services = SocialAccount.objects.filter(user=user)
+    # Not the names that programs write in, nor those of people's own tokens, which are all the same.
+    known = Identity.objects.filter(api_client__person=None).exclude(auth_method="system")
+    logins = known.filter(user=user)
+    # Programs that say who signed in at a service name them by that service's own id.
+    at_services = known.filter(username__in=services.values("uid"), auth_method__in=services.values("provider"))
+    of_logins = SocialAccount.objects.filter(
+        uid__in=logins.values("username"), provider__in=logins.values("auth_method")
+    )
+    parts = (
+        _reasoned("email", EmailAddress.objects.filter(email__in=addresses), "user"),
+        _reasoned("email", EmailAddress.objects.filter(email=user.email or ""), "user"),
+        _reasoned("email", User.objects.filter(email__in=addresses), "pk"),
+        _reasoned("service", at_services, "user"),
+        _reasoned("service", of_logins, "user"),
+        _reasoned("login", known.filter(username__in=logins.values("username")), "user"),
+        _reasoned("name", User.objects.filter(name_skeleton=user.name_skeleton).exclude(name_skeleton=""), "pk"),
+    )
+    alike: dict[UUID, set[str]] = defaultdict(set)
+    for reason, person_id in parts[0].union(*parts[1:], all=True):
+        alike[person_id].add(reason)
+    alike.pop(user.pk, None)
+    return alike
+
+
+def _reasoned(reason: str, rows: QuerySet[Any], column: str) -> QuerySet[Any]:
+    alike = rows.order_by().annotate(why_alike=Value(reason, CharField()), who=F(column))
+    return alike.values_list("why_alike", "who")[:_MOST_ALIKE]
 
 
 def name_pattern(word: str) -> str:

@@ -17,7 +17,7 @@ MODERATORS, ADMINISTRATORS, OPERATORS, AUDITORS = GROUPS = ("Moderators", "Admin
 MODERATE = "accounts.moderate"
 """Decides about texts and people. The services also check the rank and the language."""
 ADMINISTER = "accounts.administer"
-"""Decides about moderators, rights, gold messages and practice texts."""
+"""Decides about moderators, rights, parameters, gold messages and practice texts."""
 OPERATE = "accounts.operate"
 """Keeps the site running: schedules, site settings, API clients and their keys, webhooks."""
 EXPORT_LOG = "core.export_auditentry"
@@ -38,7 +38,8 @@ _SEEN_BY_OPERATORS = frozenset(
     {
         *("accounts.view_apiclient", "accounts.view_apikey", "accounts.view_sitesettings"),
         *("trees.view_webhook", "trees.view_delivery", "inference.view_turn"),
-        *("core.view_jobrecord", "core.view_waitingjob", "django_celery_beat.view_periodictask"),
+        *("trees.view_policyversion", "trees.view_policyrun"),
+        *("core.view_jobrecord", "core.view_waitingjob"),
     }
 )
 """How the site runs: no text of anybody, and nothing about people. Turns are shown without their texts."""

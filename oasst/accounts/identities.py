@@ -19,8 +19,9 @@ from oasst.accounts.closing import close_account
 from oasst.accounts.consent import TERMS_DOCUMENT, accept_terms
 from oasst.accounts.documents import TERMS
 from oasst.accounts.locks import lock_user
-from oasst.accounts.models import ApiClient, Consent, Identity, Role, User
+from oasst.accounts.models import ApiClient, Consent, Identity, User
 from oasst.accounts.names import tidy_name
+from oasst.accounts.roles import has_no_role
 from oasst.core import ratelimit
 from oasst.core.audit.recording import record
 from oasst.core.audit.rows import recorded_rows
@@ -267,7 +268,7 @@ def get_non_staff(user_id: UUID, people: QuerySet[User] | None = None) -> User:
     user = (User.objects.all() if people is None else people).filter(pk=user_id).first()
     if user is None:
         raise _unknown()
-    if user.role != Role.GENERAL or user.duties:
+    if not has_no_role(user):
         raise NotAllowed("Moderators and administrators can only be changed in the admin.", code="not_trusted")
     return user
 

@@ -288,6 +288,21 @@ class PurgeProposal(SecondPersonProposal):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="purge_proposals")
 
 
+class MergeProposal(SecondPersonProposal):
+    """A proposal to merge accounts of one person, which another moderator or administrator must confirm."""
+
+    MOST_SOURCES = 3
+
+    destination = models.ForeignKey(User, on_delete=models.CASCADE, related_name="merge_proposals")
+    # Without foreign keys: merging moves what points to an account, but this has to go on naming the same ones.
+    sources = ArrayField(models.UUIDField(), size=MOST_SOURCES, help_text="The accounts that are closed.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(sources__len__gte=1), name="merge_proposal_has_sources"),
+        ]
+
+
 class AccountWarning(models.Model):
     """What a moderator asks a user to do otherwise. The user is shown it until they confirm that they read it."""
 
@@ -587,7 +602,7 @@ class SiteSettings(models.Model):
     )
     announcement_until = models.DateTimeField(_("shown until"), null=True, blank=True)
     maintenance = models.BooleanField(
-        _("maintenance"), default=False, help_text=_("Only moderators and administrators can use the site and the API.")
+        _("maintenance"), default=False, help_text=_("Only the team can use the site; the API refuses everybody.")
     )
     maintenance_message = models.CharField(
         _("what people read meanwhile"), max_length=500, blank=True, help_text=_("Empty means a general sentence.")

@@ -79,6 +79,11 @@ def those_above(user: User) -> QuerySet[User]:
     return User.objects.filter(role__in=roles, enabled=True, is_active=True)
 
 
+def has_no_role(user: User) -> bool:
+    """Return True for whoever has neither a role nor duties."""
+    return user.role == Role.GENERAL and not user.duties
+
+
 def has_higher_rank(actor: User, user: User) -> bool:
     """Return True for moderators about people without a role, and for administrators about all but each other.
 

@@ -87,6 +87,8 @@ def find_client(secret: str, request: HttpRequest) -> ApiClient:
         _note_use(ApiKey, key.key_id, key.last_used_at)
         return key.client
     count_wrong_secret(ratelimit.WRONG_KEYS_FROM_ADDRESS, request)
+    if key and not key.client.enabled:
+        raise NotAllowed("This API client is switched off. Ask the people who run the site why.", code="api_key")
     raise NotAllowed("This API key is not valid.", code="api_key")
 
 

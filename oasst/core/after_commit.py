@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.db import transaction
 from django.utils import timezone
 
-from oasst.core.jobs import EXPIRES_AFTER, RESEND_AFTER
+from oasst.core.jobs import EXPIRES_AFTER, RESEND_AFTER, RESEND_LONG_AFTER
 from oasst.core.models import WaitingJob
 
 WAKE_DELAY = 0.5  # seconds
@@ -53,6 +53,21 @@ def enqueue_each_once(job: "Task[Any, Any]", calls: list[list[Any]]) -> int:
 
     transaction.on_commit(send, robust=True)
     return len(waiting)
+
+
+def enqueue_one_run(job: str, *, is_long: bool) -> bool:
+    """Enqueue a run of a job of the clock, as an operator wants it now. Return False if such a run waits or goes on.
+
+    A run that fails is over, after its retries. `is_long` says that it is a NightJob.
+    """
+    due_at = timezone.now() + (RESEND_LONG_AFTER if is_long else RESEND_AFTER)
+    waiting, is_new = WaitingJob.objects.get_or_create(job=job, once=True, defaults={"due_at": due_at})
+    if is_new:
+        expires = None if is_long else EXPIRES_AFTER
+        transaction.on_commit(
+            lambda: current_app.send_task(job, task_id=str(waiting.pk), retry=False, expires=expires), robust=True
+        )
+    return is_new
 
 
 def wake(job: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import datetime
 from uuid import UUID
 
 
@@ -16,3 +17,8 @@ def uuid7() -> UUID:
     value = value & ~(0xF << 76) | (0x7 << 76)
     value = value & ~(0x3 << 62) | (0x2 << 62)
     return UUID(int=value)
+
+
+def first_uuid7(moment: datetime) -> UUID:
+    """Return the smallest id of this moment: rows from it on were made since, and their primary key finds them."""
+    return UUID(int=int(moment.timestamp() * 1_000) << 80)

@@ -17,8 +17,8 @@ import structlog
 from celery import Task, current_app
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models import F, Model
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
@@ -33,6 +33,9 @@ BATCH_SIZE = 500
 ROUND_SECONDS = 60
 # Twice this is still less than the time after which the queue redelivers a job (settings, visibility_timeout).
 MAX_SECONDS = 4 * 60
+MAX_NIGHT_SECONDS = 2 * 3600
+# An operator's run of a nightly job; sooner it may still be running. Its last statement may begin at its end.
+RESEND_LONG_AFTER = timedelta(seconds=2 * MAX_NIGHT_SECONDS)
 # The queue drops older jobs, which the clock sends again: else a worker that was down overnight finds hundreds of each.
 EXPIRES_AFTER: float | None = 10 * 60  # seconds
 MAX_FAILURES = 10  # failures in one job, after which the items are not to blame
@@ -70,7 +73,7 @@ class Job(Task):
         seconds = time.monotonic() - self.request.get("started")
         try:
             _record_run(self.name, status, seconds, retval)
-            _update_waiting(task_id, done=status == "SUCCESS", retries=self.request.retries)
+            _update_waiting(task_id, status, retries=self.request.retries)
         except DatabaseError:
             # The WaitingJob stays, so the job runs once more; only the record of this run is lost.
             log.exception("job_not_recorded", job=self.name)
@@ -82,7 +85,7 @@ class NightJob(Job):
     It is acknowledged when it starts, so if its worker is killed it is lost until the next night.
     """
 
-    max_seconds = 2 * 3600
+    max_seconds = MAX_NIGHT_SECONDS
     expires = None
     acks_late = False
 
@@ -131,24 +134,46 @@ def run_for_each(items: Iterable[Item], act: Callable[[Item], object]) -> int:
             if len(failed) == MAX_FAILURES:
                 break
     if failed:
-        item, first = next(iter(failed.items()))
+        (item, first), *others = failed.items()
         stopped = ", and it stopped there" if len(failed) == MAX_FAILURES else ""
-        raise PartialFailure(f"{len(failed)} failed{stopped}; the first was {item}: {first!r}") from first
+        rest = f"; also {', '.join(_name(other) for other, _ in others)}" if others else ""
+        raise PartialFailure(
+            f"{len(failed)} failed{stopped}; the first was {_name(item)}: {error_in_words(first)}{rest}"
+        ) from first
     return done
+
+
+def _name(item: object) -> str:
+    """Return an item without its text, which may be somebody's."""
+    return f"{item._meta.label_lower} {item.pk}" if isinstance(item, Model) else str(item)
+
+
+def error_in_words(error: object) -> str:
+    """Return the type and message of an exception. Of a database error only the first line: the others have values of
+    rows, such as people's texts.
+    """
+    message = str(error)
+    if isinstance(error, DatabaseError | psycopg.Error):
+        message = message.partition("\n")[0]
+    return f"{type(error).__name__}: {message}"
 
 
 def _record_run(name: str, status: str, seconds: float, result: Any) -> None:
     failed = status != "SUCCESS"
     # The admin also shows it to people who may not read the logs.
-    error = redaction.clean_line(f"{type(result).__name__}: {result}")[:1000] if failed else ""
+    error = redaction.clean_line(error_in_words(result))[:1000] if failed else ""
     values: dict[str, Any] = {
         "ended_at": Now(),
         "seconds": seconds,
         "result": status.lower() if failed else ("" if result is None else str(result)[:200]) or "done",
         "runs": F("runs") + 1,
         "failures": F("failures") + int(failed),
-        **({"last_error": error, "failed_at": Now()} if failed else {"succeeded_at": Now()}),
     }
+    if failed:
+        values |= {"last_error": error, "failed_at": Now(), "failures_in_row": F("failures_in_row") + 1}
+        values |= {"failing_since": Coalesce(F("failing_since"), Now())}
+    else:
+        values |= {"succeeded_at": Now(), "failures_in_row": 0, "failing_since": None}
     record = JobRecord.objects.filter(pk=name)
     if not record.update(**values):  # its first run, perhaps in two threads at once
         with transaction.atomic():
@@ -156,13 +181,15 @@ def _record_run(name: str, status: str, seconds: float, result: Any) -> None:
             record.update(**values)
 
 
-def _update_waiting(task_id: str, *, done: bool, retries: int) -> None:
+def _update_waiting(task_id: str, status: str, *, retries: int) -> None:
     waiting = WaitingJob.objects.filter(pk=task_id)
-    if done:
+    if status == "SUCCESS":
         waiting.delete()
-    else:
-        pause = min(RESEND_AFTER * 2**retries, MAX_RESEND_DELAY)
-        waiting.update(attempts=F("attempts") + 1, due_at=timezone.now() + pause)
+        return
+    if status != "RETRY" and waiting.filter(once=True).delete()[0]:
+        return
+    pause = min(RESEND_AFTER * 2**retries, MAX_RESEND_DELAY)
+    waiting.update(attempts=F("attempts") + 1, due_at=timezone.now() + pause, sent_at=None)
 
 
 def send_waiting() -> int:
@@ -171,10 +198,17 @@ def send_waiting() -> int:
     with transaction.atomic():
         due = WaitingJob.objects.select_for_update(skip_locked=True).filter(due_at__lte=now).order_by("due_at")
         rows = list(due[:BATCH_SIZE])
-        WaitingJob.objects.filter(pk__in=[row.pk for row in rows]).update(due_at=now + RESEND_AFTER)
+        WaitingJob.objects.filter(pk__in=[row.pk for row in rows]).update(due_at=now + RESEND_AFTER, sent_at=now)
+        long = [row.pk for row in rows if row.once and isinstance(current_app.tasks.get(row.job), NightJob)]
+        WaitingJob.objects.filter(pk__in=long).update(due_at=now + RESEND_LONG_AFTER)
     for row in rows:
-        current_app.send_task(settings.MOVED_JOBS.get(row.job, row.job), row.args, task_id=str(row.pk), retry=False)
+        send(row)
     return len(rows)
+
+
+def send(row: WaitingJob) -> None:
+    """Put a waiting job into the queue."""
+    current_app.send_task(settings.MOVED_JOBS.get(row.job, row.job), row.args, task_id=str(row.pk), retry=False)
 
 
 def timed_rounds(seconds: float = ROUND_SECONDS) -> Iterator[int]:

@@ -11,6 +11,8 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.dateparse import parse_date
+from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from oasst.core.read_only_admin import OfferedFiltersChangeList
@@ -80,6 +82,12 @@ class SortBy(FormFilter):
     parameter_name = "sort"
 
 
+def _value_in_words(spec: SimpleListFilter) -> str:
+    """Return what is chosen in a filter, as its form shows it."""
+    labels = {str(value): str(label) for value, label in spec.lookup_choices}
+    return labels.get(str(spec.value()), str(spec.value()))
+
+
 class FormChangeList(OfferedFiltersChangeList):
     """A list whose filters stand in the form and not in a panel, which opens by script only."""
 
@@ -89,3 +97,11 @@ class FormChangeList(OfferedFiltersChangeList):
         self.chosen = [spec for spec in self.form_filters if spec.value()]
         self.has_filters = False
         self.has_active_filters = bool(self.chosen)
+
+    def chosen_in_words(self) -> str:
+        """Return what was searched for and the filters that are chosen, such as “Language: German; Kind: Replies”."""
+        chosen = [spec for spec in self.chosen if not isinstance(spec, SortBy)]
+        parts = [f"{capfirst(str(spec.title))}: {_value_in_words(spec)}" for spec in chosen]
+        if self.query:
+            parts.insert(0, gettext("Search: %(words)s") % {"words": self.query})
+        return "; ".join(parts)

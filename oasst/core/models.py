@@ -28,9 +28,23 @@ class WaitingJob(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     job = models.CharField(max_length=200)
     args = models.JSONField(default=list)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    due_at = models.DateTimeField(db_index=True, help_text="When the clock sends it again.")
-    attempts = models.PositiveIntegerField(default=0, help_text="Runs that failed.")
+    created_at = models.DateTimeField("asked for", default=timezone.now, editable=False)
+    due_at = models.DateTimeField("next try", db_index=True, help_text="When the clock sends it again.")
+    attempts = models.PositiveIntegerField("failed runs", default=0)
+    sent_at = models.DateTimeField(
+        "last sent",
+        null=True,
+        default=timezone.now,
+        help_text="When it was last sent to the queue; empty after a run that failed.",
+    )
+    once = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="An operator asked for one run of a job of the clock. It is not repeated if it fails.",
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job"], condition=models.Q(once=True), name="waiting_job_once")]
 
     def __str__(self) -> str:
         return f"{self.job} {self.args}"
@@ -48,6 +62,10 @@ class JobRecord(models.Model):
     last_error = models.CharField(max_length=1000, blank=True)
     failed_at = models.DateTimeField(null=True)
     succeeded_at = models.DateTimeField(null=True)
+    failing_since = models.DateTimeField(null=True, help_text="The first failed run after the last that went well.")
+    failures_in_row = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Failed runs since the last that went well."
+    )
 
     def __str__(self) -> str:
         return self.job

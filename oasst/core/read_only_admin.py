@@ -5,7 +5,7 @@ The services record what was done (`oasst.core.audit`); the history of a row is 
 The admin site itself is oasst.site.admin_site; apps use it as `django.contrib.admin.site`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -23,7 +23,7 @@ from django.db import DataError
 from django.db.models import DateTimeField, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -33,7 +33,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from unfold.admin import ModelAdmin
 from unfold.forms import ActionForm
 from unfold.paginator import InfinitePaginator
@@ -66,8 +66,8 @@ class ReasonForm(ActionForm):
         widget=forms.TextInput(
             {
                 "class": "desk-reason",
-                "placeholder": "Why? (required)",
-                "aria-label": "Reason",
+                "placeholder": gettext_lazy("Why? (required)"),
+                "aria-label": gettext_lazy("Reason"),
                 "data-limit": 500,
                 "x-show": "action",
             }
@@ -104,7 +104,7 @@ class ReadOnlyAdmin(ModelAdmin):
     sortable_by: tuple[str, ...] | None = ()
     empty_value_display = "–"
     change_form_outer_before_template = "admin/acts.html"
-    reason_label = "Reason"
+    reason_label = gettext_lazy("Reason")
     reason_limit = 500
     acting_permission = "accounts.moderate"
     """Who is offered the actions; the services decide again."""
@@ -112,7 +112,7 @@ class ReadOnlyAdmin(ModelAdmin):
     """Permissions of single actions that need another one than `acting_permission`."""
     destructive: tuple[str, ...] = ()
     """Actions that delete or forbid something: their buttons look dangerous."""
-    empty_text: str | Promise = "There is nothing here."
+    empty_text: str | Promise = gettext_lazy("There is nothing here.")
     """What the list says without rows. Filters that leave none have their own sentence."""
 
     @property
@@ -270,13 +270,12 @@ class ReadOnlyAdmin(ModelAdmin):
         """
         reason = request.POST.get("reason", "").strip()
         if not reason:
-            self.message_user(request, "Nothing was done. Please say why, beside the action.", messages.ERROR)
+            self.message_user(request, _("Nothing was done. Please say why, beside the action."), messages.ERROR)
             return
         rows = list(chosen[: MAX_ROWS_PER_ACTION + 1])
         if len(rows) > MAX_ROWS_PER_ACTION:
-            self.message_user(
-                request, f"Nothing was done. Choose at most {MAX_ROWS_PER_ACTION} at once.", messages.ERROR
-            )
+            message = _("Nothing was done. Choose at most %(number)d at once.") % {"number": MAX_ROWS_PER_ACTION}
+            self.message_user(request, message, messages.ERROR)
             request.session[REFUSED] = reason
             return
         done_to, refused = dict[str, list[str]](), list[str]()
@@ -296,6 +295,19 @@ class ReadOnlyAdmin(ModelAdmin):
         if rows:
             level = messages.SUCCESS if not refused else messages.WARNING if done_to else messages.ERROR
             self.message_user(request, _say(done_to, refused), level)
+
+    def form_page(self, request: HttpRequest, form: forms.Form, **words: Any) -> HttpResponse:
+        """Return a page with one form. `words`: title, submit, back_url, back_words and others of the template."""
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form, "intro": "", **words}
+        return render(request, "admin/form_page.html", context, status=422 if form.errors else 200)
+
+    def tell_changes(self, request: HttpRequest, names: Iterable[object], more: str = "") -> None:
+        """Say which settings of a row, by their labels, are different now."""
+        if named := ", ".join(map(str, names)):
+            words = f"{_('Changed: %(names)s.') % {'names': named}} {more}".rstrip()
+            self.message_user(request, words, messages.SUCCESS)
+        else:
+            self.message_user(request, _("Nothing was different, so nothing was changed."), messages.INFO)
 
 
 def _say(done_to: dict[str, list[str]], refused: list[str]) -> str:

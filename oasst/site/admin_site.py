@@ -17,6 +17,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.sites import UnfoldAdminSite
 
 from oasst.accounts.access import require_member
@@ -26,18 +27,19 @@ from oasst.accounts.authentication.proof import is_recently_proved
 from oasst.accounts.authentication.second_factor import must_set_up
 from oasst.accounts.groups import MODERATE
 from oasst.accounts.models import User
-from oasst.accounts.roles import has_higher_rank
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.http.middleware import ContentSecurityPolicy
 from oasst.core.read_only_admin import ReadOnlyAdmin
-from oasst.site import purge_proposals
+from oasst.site import waiting_decisions
 from oasst.site.bulk import views as bulk_views
 from oasst.site.desk import views as desk
 from oasst.site.first_steps import find_first_steps
+from oasst.site.operation import views as operation
 from oasst.site.overview.page import overview
-from oasst.site.overview.views import undo_view
+from oasst.site.overview.views import ban_proposal_view, undo_view
 from oasst.site.status import status_view
 
+SEE_QUEUES = "trees.view_message"
 View = Callable[..., HttpResponseBase]
 
 # The pages of django-unfold evaluate attributes (Alpine.js) and have inline styles, so only they get this weaker
@@ -48,64 +50,66 @@ POLICY = f"{ContentSecurityPolicy.POLICY}; script-src 'self' 'unsafe-eval'; styl
 # may not view the model.
 NAVIGATION = (
     (
-        "Conversations",
+        _("Conversations"),
         (
-            ("Reports", "flag", "trees.report"),
-            ("Proposed removals", "gavel", "trees.proposal"),
-            ("Withdrawals", "undo", "trees.withdrawal"),
-            ("Repeated messages", "content_copy", "trees.nearduplicate"),
-            ("Status", "bar_chart", "trees.messagetree", "admin:status"),
-            ("Open work", "work_history", "trees.opening"),
-            ("Conversations", "account_tree", "trees.messagetree"),
-            ("Messages", "chat", "trees.message"),
-            ("Acts on many", "done_all", MODERATE, "admin:bulk_acts"),
-            ("Gold messages", "verified", "trees.goldmessage"),
-            ("Practice texts", "school", "trees.practicetext"),
-            ("Removals", "delete", "trees.deletion"),
-            ("Steps", "timeline", "trees.treetransition"),
-            ("Predictions", "insights", "trees.qualitymodel"),
-            ("Snapshots", "inventory_2", "trees.snapshot"),
+            (_("Reports"), "flag", "trees.report"),
+            (_("Proposed removals"), "gavel", "trees.proposal"),
+            (_("Withdrawals"), "undo", "trees.withdrawal"),
+            (_("Repeated messages"), "content_copy", "trees.nearduplicate"),
+            (_("Status"), "bar_chart", "trees.messagetree", "admin:status"),
+            (_("Open work"), "work_history", "trees.opening"),
+            (_("Conversations"), "account_tree", "trees.messagetree"),
+            (_("Messages"), "chat", "trees.message"),
+            (_("Acts on many"), "done_all", MODERATE, "admin:bulk_acts"),
+            (_("Gold messages"), "verified", "trees.goldmessage"),
+            (_("Practice texts"), "school", "trees.practicetext"),
+            (_("Removals"), "delete", "trees.deletion"),
+            (_("Steps"), "timeline", "trees.treetransition"),
+            (_("Predictions"), "insights", "trees.qualitymodel"),
+            (_("Snapshots"), "inventory_2", "trees.snapshot"),
         ),
     ),
     (
-        "People and programs",
+        _("People and programs"),
         (
-            ("People", "group", "accounts.user"),
-            ("Appeals", "balance", "accounts.appeal"),
-            ("Warnings", "campaign", "accounts.accountwarning"),
-            ("Purges", "person_remove", "trees.purge"),
-            ("Complaints by author", "thumb_down", "leaderboard.trollstanding"),
-            ("API clients", "smart_toy", "accounts.apiclient"),
-            ("API keys", "key", "accounts.apikey"),
-            ("Webhooks", "webhook", "trees.webhook"),
-            ("Deliveries", "outgoing_mail", "trees.delivery"),
+            (_("People"), "group", "accounts.user"),
+            (_("Appeals"), "balance", "accounts.appeal"),
+            (_("Warnings"), "campaign", "accounts.accountwarning"),
+            (_("Purges"), "person_remove", "trees.purge"),
+            (_("Complaints by author"), "thumb_down", "leaderboard.trollstanding"),
+            (_("API clients"), "smart_toy", "accounts.apiclient"),
+            (_("API keys"), "key", "accounts.apikey"),
+            (_("Webhooks"), "webhook", "trees.webhook"),
+            (_("Deliveries"), "outgoing_mail", "trees.delivery"),
         ),
     ),
     (
-        "Chat",
+        _("Chat"),
         (
-            ("Reported answers", "report", "inference.chatreport"),
-            ("Engines", "memory", "inference.turn", "admin:inference_engine"),
-            ("Answers", "forum", "inference.turn"),
-            ("Presets", "tune", "inference.preset"),
-            ("Thumbs", "thumbs_up_down", "inference.vote"),
+            (_("Reported answers"), "report", "inference.chatreport"),
+            (_("Engines"), "memory", "inference.turn", "admin:inference_engine"),
+            (_("Answers"), "forum", "inference.turn"),
+            (_("Presets"), "tune", "inference.preset"),
+            (_("Thumbs"), "thumbs_up_down", "inference.vote"),
         ),
     ),
     (
-        "Site",
+        _("Site"),
         (
-            ("Site settings", "toggle_on", "accounts.sitesettings", "admin:accounts_sitesettings_add"),
-            ("Audit log", "fact_check", "core.auditentry"),
-            ("Periodic tasks", "schedule", "django_celery_beat.periodictask"),
-            ("Runs of jobs", "history", "core.jobrecord"),
-            ("Waiting jobs", "hourglass", "core.waitingjob"),
+            (_("Site settings"), "toggle_on", "accounts.sitesettings", "admin:accounts_sitesettings_now"),
+            (_("Parameters"), "tune", "trees.policyversion", "admin:trees_policyversion_rules"),
+            (_("Versions of the parameters"), "history_edu", "trees.policyversion"),
+            (_("Audit log"), "fact_check", "core.auditentry"),
+            (_("Operation"), "monitor_heart", "core.jobrecord", "admin:operation"),
+            (_("Jobs"), "schedule", "core.jobrecord", "admin:jobs"),
+            (_("Waiting jobs"), "hourglass", "core.waitingjob"),
         ),
     ),
 )
 
 
 class ModeratorsSite(UnfoldAdminSite):
-    index_title = "What waits for you"
+    index_title = _("What waits for you")
     index_template = "admin/queues.html"
 
     def register(
@@ -131,12 +135,14 @@ class ModeratorsSite(UnfoldAdminSite):
         ]
         own = [path("status/", self.admin_view(status_view), name="status"), *bulk_views.urls(self.moderators_view)]
         undo = path("decisions/<int:decision_id>/undo/", self.moderators_view(undo_view), name="decision_undo")
-        return [*own, *at_desk, undo, *super().get_urls()]
+        propose = self.moderators_view(ban_proposal_view)
+        ban = path("ban-proposals/<int:ban_proposal_id>/", propose, name="ban_proposal")
+        return [*own, *at_desk, undo, ban, *operation.urls(self.admin_view), *super().get_urls()]
 
     def list_titles(self) -> dict[str, str]:
         """Return the address of each list in the menu → its name there."""
         lines = [line for _, group in NAVIGATION for line in group if len(line) == 3]
-        return {reverse(f"admin:{model.replace('.', '_')}_changelist"): title for title, _, model in lines}
+        return {reverse(f"admin:{model.replace('.', '_')}_changelist"): str(title) for title, _, model in lines}
 
     def has_permission(self, request: HttpRequest) -> bool:
         try:
@@ -156,7 +162,7 @@ class ModeratorsSite(UnfoldAdminSite):
                 return redirect_to_login(request.get_full_path())
             if not self.has_permission(request):
                 require_member(request.user)
-                raise NotAllowed("This is for moderators.", code="moderators_only")
+                raise NotAllowed(gettext("This is for moderators."), code="moderators_only")
             if must_set_up(request.user):
                 messages.warning(request, gettext("Who enters here needs a second factor. Please set one up first."))
                 return redirect("mfa_index")
@@ -199,23 +205,24 @@ class ModeratorsSite(UnfoldAdminSite):
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         user = request.user
         assert isinstance(user, User)  # admin_view lets nobody else in
-        if not user.has_perm("trees.view_message"):  # operators: the queues are not for them
-            return redirect(navigation(request)[-1]["items"][0]["link"])
+        if not user.has_perm(SEE_QUEUES):  # operators
+            return redirect("admin:operation")
         context = {**overview(user), **(extra_context or {})}
         context["steps"] = find_first_steps(user, user.working_language, has_trees=context["has_trees"])
         if user.has_perm(MODERATE):
-            purges = purge_proposals.open_proposals().select_related("user", "proposer")
-            context["purge_proposals"] = [one for one in purges if has_higher_rank(user, one.user)]
+            context["waiting_cards"] = waiting_decisions.cards_for(user)
         if user.is_superuser:
-            context["proposals"] = open_proposals().select_related("user")
+            context["proposals"] = open_proposals().select_related("user", "proposer")
         return super().index(request, context)
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the groups of the sidebar for this user; the UNFOLD setting names this function."""
-    first: dict[str, Any] = {"title": "Queues", "icon": "space_dashboard", "link": reverse("admin:index")}
+    first: dict[str, Any] = {"title": gettext("Queues"), "icon": "space_dashboard", "link": reverse("admin:index")}
     at_desk: dict[str, Any] = {"title": gettext("Desk"), "icon": "inbox", "link": reverse("admin:desk")}
     top = [at_desk] if request.user.has_perm(MODERATE) else []
+    if not request.user.has_perm(SEE_QUEUES):
+        first = {"title": gettext("Operation"), "icon": "monitor_heart", "link": reverse("admin:operation")}
     groups: list[dict[str, Any]] = [{"title": "", "items": [*top, first]}]
     for title, lines in NAVIGATION:
         items = []
@@ -223,7 +230,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             app, _, model_name = model.partition(".")
             if request.user.has_perm(model if model == MODERATE else f"{app}.view_{model_name}"):
                 link = reverse(page[0] if page else f"admin:{app}_{model_name}_changelist")
-                items.append({"title": name, "icon": icon, "link": link})
+                if link != first["link"]:
+                    items.append({"title": name, "icon": icon, "link": link})
         if items:
             groups.append({"title": title, "items": items})
     # The longest link that is a prefix of the path is the current one.

@@ -34,10 +34,11 @@ from oasst.core.text.validation import clean_line
 from oasst.site import acts, merging
 from trees.api.labels import LabelName
 from trees.api.stats import SystemStats, system_stats
-from trees.lifecycle.policy import RULES, TreePolicy, current_policy
+from trees.lifecycle.policy import RULES, TreePolicy
 from trees.models import Message
 from trees.moderation import bans
 from trees.moderation.client_actions import client_reason, delete_in_transaction
+from trees.policies.reading import current_policy
 
 OPERATIONS: list[Operation] = []
 TRUSTED = Access.TRUSTED

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from inference.models import ChatMessage
-from oasst.accounts.models import AccountWarning
+from oasst.accounts.models import AccountWarning, MergeProposal, PurgeProposal
 from oasst.core.audit.people import accounts_of
 from oasst.site.models import BulkAct, BulkRow, DeskDecision, Escalation
 from trees.models import Message
@@ -26,7 +26,8 @@ def forget_words_of(person_id: str) -> None:
 @transaction.atomic
 def forget_words_about(person_id: UUID) -> None:
     """Empty the reasons of decisions and the notes to administrators about a person and what they wrote, what acts on
-    many say of their choice (names, the begin of a text), and the pieces of texts in warnings. What was decided stays.
+    many say of their choice (names, the begin of a text), the pieces of texts in warnings, and the reasons of proposals
+    to purge or merge them. What was decided stays.
     Twice changes nothing.
     """
     people = accounts_of(person_id)
@@ -39,6 +40,9 @@ def forget_words_about(person_id: UUID) -> None:
         _forget_at_desk("tree", ids)  # a tree has the id of its prompt
         _forget_choices(ids)
     AccountWarning.objects.filter(user__in=people).exclude(about="").update(about="")
+    PurgeProposal.objects.filter(user__in=people).exclude(reason="").update(reason="")
+    merges = Q(destination__in=people) | Q(sources__overlap=people)
+    MergeProposal.objects.filter(merges).exclude(reason="").update(reason="")
 
 
 def _forget_in_batches(kind: str, ids: Iterable[UUID]) -> list[list[UUID]]:

@@ -49,14 +49,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    parts = {
-        "database": _try(_check_database, "The database does not answer."),
-        "migrations": _try(_check_migrations, "The migrations cannot be read."),
-        "redis": _try(_check_redis, "Redis does not answer."),
-        "clock": _try(_check_clock, "The records of jobs cannot be read."),
-    }
-    if settings.OASST_CHAT_MODEL != "none":
-        parts["chat"] = _try(_check_chat, "The state of the chat engines cannot be read.")
+    parts = {**check_services(), "clock": _try(_check_clock, "The records of jobs cannot be read.")}
     if not (parts["database"]["ok"] and parts["migrations"]["ok"]):
         status, code = "not ready", 503
     elif not all(part["ok"] for part in parts.values()):
@@ -64,6 +57,18 @@ def readyz(request: HttpRequest) -> HttpResponse:
     else:
         status, code = "ready", 200
     return JsonResponse({"status": status, "parts": parts}, status=code)
+
+
+def check_services() -> dict[str, dict[str, Any]]:
+    """Return for each service whether it is ok, and else the problem as a sentence for people."""
+    parts = {
+        "database": _try(_check_database, "The database does not answer."),
+        "migrations": _try(_check_migrations, "The migrations cannot be read."),
+        "redis": _try(_check_redis, "Redis does not answer."),
+    }
+    if settings.OASST_CHAT_MODEL != "none":
+        parts["chat"] = _try(_check_chat, "The state of the chat engines cannot be read.")
+    return parts
 
 
 def _try(check: Callable[[], str], sentence: str) -> dict[str, Any]:

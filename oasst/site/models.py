@@ -30,6 +30,7 @@ class Notice(models.Model):
         MODERATED = "moderated"  # data: effect, entry, has_reason
         WARNED = "warned"  # data: withdrawn
         APPEAL_ANSWERED = "appeal_answered"  # data: status, entry
+        MERGED = "merged"  # data: names
 
     id = models.BigAutoField(primary_key=True)
     person = models.ForeignKey(
@@ -201,6 +202,13 @@ class BulkAct(models.Model):
     chosen_by = models.CharField(max_length=500, help_text="What was chosen, in words.")
     preview = models.JSONField(default=dict, help_text="What was said of it before it began.")
     reason = models.CharField(max_length=500, blank=True)
+    stopped_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    stop_reason = models.CharField(max_length=500, blank=True, db_default="")
+    undone_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
     undo_reason = models.CharField(max_length=500, blank=True)
     stage = models.CharField(max_length=16, choices=Stage.choices, default=Stage.DRAFT)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -219,6 +227,10 @@ class BulkAct(models.Model):
     @property
     def is_under_way(self) -> bool:
         return self.stage in (self.Stage.RUNNING, self.Stage.UNDOING)
+
+    @property
+    def was_stopped_by_another(self) -> bool:
+        return self.stopped_by_id not in (None, self.moderator_id)
 
 
 class BulkRow(models.Model):

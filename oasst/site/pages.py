@@ -36,7 +36,8 @@ from tasks import queries as task_queries
 from tasks.kinds import TABLE, Category, Kind
 from tasks.supply import read_supply
 from tasks.task_points import points_when_asked
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
+from trees.policies.reading import current_policy
 
 CATEGORIES: tuple[Category, ...] = ("write", "compare", "check")
 """The columns of the dashboard, from left to right."""
@@ -135,7 +136,9 @@ def _work(user: User, lang: str) -> dict[str, Any]:
         "supply": supply,
         # A new key for each view of the page: a double click takes only one task, the next visit takes another.
         "idempotency_key": uuid4(),
-        "cards": [task_card(kind, number, minutes.get(kind, 0), policy) for kind, number in counts.items() if number],
+        "cards": [
+            task_card(kind, number, minutes.get(kind, 0), supply.policy) for kind, number in counts.items() if number
+        ],
         "random": {"count": total - room, "room": room},
         "work_version": sha256(shown.encode()).hexdigest()[:16],
     }

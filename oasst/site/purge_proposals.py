@@ -5,14 +5,13 @@ Only if nobody else on the site could confirm does one person purge alone; the a
 """
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
-from django.utils import timezone
+from django.db.models import QuerySet
 from django.utils.translation import gettext
 
-from oasst.accounts import locks, roles
-from oasst.accounts.models import PurgeProposal, Role, User
+from oasst.accounts import locks, roles, second_person
+from oasst.accounts.models import PurgeProposal, User
 from oasst.core.audit.recording import record
-from oasst.core.errors import Conflict, Invalid
+from oasst.core.errors import Conflict
 from oasst.core.text.validation import clean_reason
 from oasst.site import acts, purging
 from trees.models import Purge
@@ -23,18 +22,8 @@ Outcome = PurgeProposal.Outcome
 
 def open_proposals(user: User | None = None) -> QuerySet[PurgeProposal]:
     """Return the proposals, about one user or all, that can still be confirmed."""
-    proposals = PurgeProposal.objects.filter(outcome=Outcome.OPEN, at__gt=timezone.now() - PurgeProposal.LIFETIME)
-    staff = Q(proposer__role__in=[Role.MODERATOR, Role.ADMIN], proposer__enabled=True, proposer__is_active=True)
-    return proposals.filter(staff) if user is None else proposals.filter(staff, user=user)
-
-
-def is_alone(user: User, actor: User) -> bool:
-    """Return True if nobody but the actor may decide about this user, so that nobody could confirm."""
-    return not roles.those_above(user).exclude(pk=actor.pk).exists()
-
-
-def name_to_type(user: User) -> str:
-    return " ".join(user.display_name.split()) or str(user.pk)
+    proposals = second_person.open_proposals(PurgeProposal)
+    return proposals if user is None else proposals.filter(user=user)
 
 
 def propose(*, user: User, actor: User, reason: str) -> PurgeProposal:
@@ -46,16 +35,11 @@ def propose(*, user: User, actor: User, reason: str) -> PurgeProposal:
         actor = _lock(user, actor)
         if is_purged(user):
             raise Conflict(gettext("What this person gave is purged already."), code="already_purged")
-        if is_alone(user, actor):
+        if second_person.is_alone(user, actor):
             raise Conflict(
                 gettext("Nobody else on this site could confirm it. Purge at once."), code="no_second_person"
             )
-        if (earlier := open_proposals(user).select_related("proposer").first()) is not None:
-            if earlier.proposer_id == actor.pk:
-                message = gettext("You proposed this already. Somebody else has to confirm it.")
-            else:
-                message = gettext("%(name)s proposed this already. Somebody else has to confirm it.")
-            raise Conflict(message % {"name": earlier.proposer}, code="already_proposed")
+        second_person.refuse_again(open_proposals(user).select_related("proposer").first(), actor)
         proposal = PurgeProposal.objects.create(user=user, proposer=actor, reason=reason)
         record(acts.PROPOSE_PURGE, user, actor=actor, person_id=user.pk, reason=reason)
         return proposal
@@ -68,14 +52,12 @@ def confirm(*, user: User, actor: User, name: str) -> Purge:
     """
     with transaction.atomic(durable=True):
         actor = _lock(user, actor)
-        proposal = open_proposals(user).order_by("pk").first()
-        if proposal is None:
-            raise Conflict(gettext("Nobody proposes this any more."), code="nothing_proposed")
-        if proposal.proposer_id == actor.pk:
-            raise Conflict(gettext("You proposed this yourself. Somebody else has to confirm it."), code="own_proposal")
-        _check_name(user, name)
+        proposal = second_person.require_foreign(open_proposals(user).order_by("pk").first(), actor)
+        second_person.require_name(user, name)
         purge = purging.start_purge(user=user, actor=actor, reason=proposal.reason)
-        _settle(PurgeProposal.objects.filter(pk=proposal.pk), Outcome.CONFIRMED, actor, purge)
+        # `proposal_of` finds it by that time.
+        confirmed = PurgeProposal.objects.filter(pk=proposal.pk)
+        second_person.settle(confirmed, Outcome.CONFIRMED, actor, purge.created_at)
         return purge
 
 
@@ -87,11 +69,11 @@ def purge_alone(*, user: User, actor: User, reason: str, name: str) -> Purge:
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         actor = _lock(user, actor)
-        if not is_alone(user, actor):
+        if not second_person.is_alone(user, actor):
             raise Conflict(
                 gettext("A purge takes two people. Propose it; somebody else confirms."), code="second_person_needed"
             )
-        _check_name(user, name)
+        second_person.require_name(user, name)
         purge = purging.start_purge(user=user, actor=actor, reason=reason)
         record(acts.PURGE_ALONE, purge, actor=actor, person_id=user.pk, reason=reason)
         return purge
@@ -102,7 +84,7 @@ def withdraw(*, user: User, actor: User) -> None:
     with transaction.atomic(durable=True):
         locks.lock_administrators()
         locks.lock_user(user)
-        _settle(open_proposals(user).filter(proposer=actor), Outcome.WITHDRAWN, actor)
+        second_person.settle(open_proposals(user).filter(proposer=actor), Outcome.WITHDRAWN, actor)
         record(acts.WITHDRAW_PURGE, user, actor=actor, person_id=user.pk)
 
 
@@ -119,15 +101,3 @@ def _lock(user: User, actor: User) -> User:
     actor = User.objects.get(pk=actor.pk)
     roles.require_higher_rank(actor, user)
     return actor
-
-
-def _check_name(user: User, name: str) -> None:
-    if " ".join(name.split()) != name_to_type(user):
-        message = gettext("To confirm, type the name as it stands here: %(name)s")
-        raise Invalid(message % {"name": name_to_type(user)}, code="name", field="name")
-
-
-def _settle(proposals: QuerySet[PurgeProposal], outcome: str, actor: User, purge: Purge | None = None) -> None:
-    decided_at = purge.created_at if purge else timezone.now()  # `proposal_of` finds it by that time
-    if not proposals.update(outcome=outcome, decided_by=actor, decided_at=decided_at):
-        raise Conflict(gettext("You have proposed nothing here."), code="nothing_proposed")

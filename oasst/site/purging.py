@@ -37,9 +37,10 @@ from trees.contributing.posting import hash_text
 from trees.enrichment import about_texts
 from trees.jobs import follow_standing
 from trees.lifecycle.locked_tree import lock_tree
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Message, MessageReading, Purge, PurgeStep, Reaction, Report, Revision, Skip, Withdrawal
 from trees.moderation import purging
+from trees.policies.reading import current_policy
 
 TREES_PER_BATCH = 50
 Stage = Purge.Stage

@@ -15,7 +15,7 @@ from oasst.site.bulk import previews
 from oasst.site.desk import claims
 from oasst.site.invariants import find_differences
 from oasst.site.overview import history
-from trees.lifecycle.policy import current_policy
+from trees.policies.reading import current_policy
 
 log = structlog.get_logger(__name__)
 

@@ -25,5 +25,13 @@ window.frame = () => ({
   sidebarDesktopOpen: localStorage.getItem("sidebarDesktopOpen") !== "0",
 });
 
+window.searchForm = () => ({
+  applyShortcut(event) {
+    if (event.key !== "/" || event.target.closest?.("input, textarea, select, [contenteditable]")) return;
+    event.preventDefault();
+    this.$refs.searchInput.focus();
+  },
+});
+
 /* For screen readers: the library does not say which part of a page is the main one. */
 document.addEventListener("DOMContentLoaded", () => document.getElementById("main")?.setAttribute("role", "main"));

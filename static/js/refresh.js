@@ -1,6 +1,6 @@
 /* Keeps the pieces of a page current: [data-refresh] names the address, [data-refreshed] are the pieces, found by id.
    Asks once a minute, or every [data-refresh-every] milliseconds, while the page is visible, at once when it becomes visible again, and does nothing after errors.
-   A piece that the user is about to press stays until the next time. */
+   A piece that the user is about to press, or types in, stays until the next time. */
 (() => {
   const page = document.querySelector("[data-refresh]");
   if (!page) return;
@@ -8,7 +8,11 @@
   let asked = Date.now();
   let asking = false;
 
-  const isInUse = (piece) => piece.matches(":hover") || piece.querySelector("form[data-sent]") !== null;
+  const isTyped = (field) => field === document.activeElement || field.value !== field.defaultValue;
+  const isInUse = (piece) =>
+    piece.matches(":hover") ||
+    piece.querySelector("form[data-sent]") !== null ||
+    [...piece.querySelectorAll("input[type=text], textarea")].some(isTyped);
 
   const swap = (fresh) => {
     const pieces = [...fresh.querySelectorAll("[data-refreshed]")].map((piece) => [document.getElementById(piece.id), piece]);

@@ -27,8 +27,8 @@ from tasks.kinds import Kind
 from tasks.models import Task
 from trees.contributing import client_feedback
 from trees.labels import LABELS
-from trees.lifecycle.policy import current_policy
 from trees.moderation import client_actions
+from trees.policies.reading import current_policy
 
 _LONGEST_NAME = 100
 

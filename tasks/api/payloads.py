@@ -11,7 +11,7 @@ from tasks.models import Task
 from trees.api.labels import LabelDescription, LabelName, described
 from trees.api.reading import BrokenConversation, conversation_of
 from trees.api.schemas import Conversation, ConversationMessage, read_by_ids, read_path
-from trees.contributing.reviews import requested_labels
+from trees.contributing.reviews import mandatory_labels, requested_labels
 from trees.hot import MessageRow
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Review
@@ -154,7 +154,7 @@ def _label_members(task: Task, message: MessageRow, policy: TreePolicy) -> dict[
     return {
         "message_id": message.id,
         "valid_labels": list(names),
-        "mandatory_labels": list(policy.mandatory_labels),
+        "mandatory_labels": list(mandatory_labels(task.message, policy)),
         "mode": task.mode,
         "disposition": "quality" if is_full else "spam",
         "labels": described(names),

@@ -18,7 +18,7 @@ from tasks.api.interactions import AnyInteraction, Labelling, store_interaction,
 from tasks.api.payloads import AnyTask, TaskDone, task_payload
 from tasks.kinds import Kind
 from trees.api.reading import BrokenConversation
-from trees.lifecycle.policy import current_policy
+from trees.policies.reading import current_policy
 
 OPERATIONS: list[Operation] = []
 RANDOM = "random"

@@ -5,13 +5,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from celery.schedules import crontab
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from oasst.accounts import account_bans, api_clients, tokens
 from oasst.accounts.models import ApiKey, Ban, Token, User
@@ -28,7 +26,7 @@ from trees.moderation import banned_authors, moderator_actions
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 PEOPLE = "admin:accounts_user_changelist"
 TOO_LONG = "x" * 501
-ONLY_FOR_ADMINISTRATORS = ("accounts_apiclient", "accounts_apikey", "django_celery_beat_periodictask")
+ONLY_FOR_ADMINISTRATORS = ("accounts_apiclient", "accounts_apikey", "core_waitingjob")
 
 
 @pytest.fixture
@@ -193,26 +191,6 @@ class TestProgramsAndTheClock:
             for hidden in (secret, key.digest, token, Token.objects.get().digest):
                 assert hidden not in page
         assert "Discord bot" in client.get(reverse("admin:accounts_apikey_changelist")).text
-
-    def test_of_the_clock_only_when_it_runs_can_be_changed(self, ada: User) -> None:
-        schedule = CrontabSchedule.from_schedule(crontab(minute="10"))
-        schedule.save()
-        task = PeriodicTask.objects.create(
-            name="Close expired tasks", task="tasks.schedules.clean_up", crontab=schedule
-        )
-        client = signed_in(ada)
-        url = reverse("admin:django_celery_beat_periodictask_changelist")
-        assert "Close expired tasks" in client.get(url).text
-        change: Any = reverse("admin:django_celery_beat_periodictask_change", args=[task.pk])
-        assert "tasks.schedules.clean_up" in client.get(change).text
-        for action in ("disable_tasks", "run_tasks", "delete_selected"):
-            client.post(url, {"action": action, "_selected_action": str(task.pk), "reason": "Why not."})
-        sent = {"task": "os.system", "enabled": "on", "times": "20 * * * *"}
-        assert "This field is required." in client.post(change, sent).text
-        assert client.post(change, {**sent, "reason": "At night."}).status_code == 302
-        task.refresh_from_db()
-        assert (task.task, task.enabled) == ("tasks.schedules.clean_up", True)
-        assert task.crontab and task.crontab.minute == "20"
 
 
 class TestPurge:

@@ -182,6 +182,69 @@ class TestTwoOthers:
         assert not linus.enabled
 
 
+class TestCards:
+    """The start page of the administrators shows what is proposed, and settles it."""
+
+    def start(self, who: User) -> tuple[Client, str]:
+        browser = Client()
+        browser.force_login(who)
+        return browser, browser.get("/admin/").text
+
+    def press(self, who: User, proposal: BanProposal, **sent: str) -> str:
+        browser, _ = self.start(who)
+        return str(browser.post(reverse("admin:ban_proposal", args=[proposal.pk]), sent, follow=True).text)
+
+    def test_another_administrator_confirms_it_in_place(self, ada: User, grace: User, linus: User) -> None:
+        bans.ban(linus, actor=ada, reason="Sells <accounts>.")
+        proposal, page = BanProposal.objects.get(), self.start(grace)[1]
+        assert "Sells &lt;accounts&gt;." in page and "Confirm the suspension" in page and "Ada" in page
+        for who in (ada, linus):
+            assert "Confirm the suspension" not in self.start(who)[1]
+        assert "Linus is suspended." in self.press(grace, proposal)
+        linus.refresh_from_db()
+        assert (linus.enabled, linus.ban_reason) == (False, "Sells <accounts>.")
+        assert "Nobody proposes this any more." in self.press(grace, proposal)
+        bans.unban(linus, actor=ada, reason="A mistake.")
+        assert "Confirm the end of the suspension" in self.start(grace)[1]
+        assert "The suspension of Linus is over." in self.press(grace, BanProposal.objects.latest("pk"))
+
+    def test_whoever_proposed_it_withdraws_it(self, ada: User, grace: User, linus: User) -> None:
+        bans.ban(linus, actor=ada, reason="x")
+        proposal = BanProposal.objects.get()
+        assert "You have proposed nothing here." in self.press(grace, proposal, withdraw="1")
+        assert "Withdraw the proposal" in self.start(ada)[1]
+        assert "Your proposal is withdrawn." in self.press(ada, proposal, withdraw="1")
+        assert "Nobody proposes this any more." in self.press(grace, proposal)
+        assert User.objects.get(pk=linus.pk).enabled and not BanProposal.objects.filter(outcome="open").exists()
+
+    def test_who_may_not(self, ada: User, grace: User, linus: User, mo: User) -> None:
+        bans.ban(linus, actor=ada, reason="x")
+        proposal = BanProposal.objects.get()
+        assert "You proposed this already." in self.press(ada, proposal)
+        assert "Only another administrator" in self.press(linus, proposal)
+        browser, page = self.start(mo)
+        assert "x</span>" not in page and "suspension to confirm" not in page
+        assert browser.post(reverse("admin:ban_proposal", args=[proposal.pk])).status_code == 403
+        assert User.objects.get(pk=linus.pk).enabled
+
+    def test_it_takes_a_recent_proof_of_identity(self, ada: User, grace: User, linus: User) -> None:
+        bans.ban(linus, actor=ada, reason="x")
+        browser, _ = self.start(grace)
+        session = browser.session
+        session["signed_in_at"] = timezone.now().timestamp() - 3600
+        session.save()
+        response = browser.post(reverse("admin:ban_proposal", args=[BanProposal.objects.get().pk]))
+        assert response.status_code == 302 and "next=%2Fadmin%2F" in response["Location"]
+        assert User.objects.get(pk=linus.pk).enabled
+
+    def test_a_proposal_about_somebody_who_is_no_administrator_any_more_is_gone(
+        self, ada: User, grace: User, linus: User
+    ) -> None:
+        bans.ban(linus, actor=ada, reason="x")
+        User.objects.filter(pk=linus.pk).update(role="general")
+        assert "suspension to confirm" not in self.start(grace)[1]
+
+
 class TestCommands:
     def run(self, *args: str) -> str:
         out = io.StringIO()

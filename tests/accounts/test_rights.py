@@ -53,8 +53,8 @@ class TestDuties:
         assert (olga.has_perm(OPERATE), olga.has_perm(MODERATE), olga.has_perm(ADMINISTER)) == (True, False, False)
         response = signed_in(olga).get("/admin/", follow=True)
         assert response.status_code == 200 and response.redirect_chain[0][0] != "/admin/"
-        assert "Reports" not in response.text and "Periodic tasks" in response.text
-        assert changing.change(actor=olga, maintenance=True) == ["maintenance"]
+        assert "Reports" not in response.text and "Waiting jobs" in response.text
+        assert changing.change(actor=olga, maintenance=True, reason="We move.") == ["maintenance"]
         assert SiteSettings.objects.get().changed_by == olga
 
     def test_an_auditor_reads_all_and_changes_nothing(self, alice: User) -> None:

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 # Playwright's event loop runs in this thread, and Django would refuse database access because of it.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+expect.set_options(
+    timeout=30_000
+)  # milliseconds: a page of a busy machine takes longer than the five seconds otherwise
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from tasks.kinds import Kind
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree
+from trees.policies.reading import current_policy
 
 EVERY_KIND = (
     Kind.INITIAL_PROMPT,

@@ -212,7 +212,8 @@ def test_axe_finds_nothing(
     page.keyboard.press("Escape")
     page.locator(".composer__set").click()
     expect(page.get_by_role("heading", name="Settings of this chat")).to_be_visible()
-    page.wait_for_timeout(300)  # it slides in, and a half-transparent color has no contrast
+    # It slides in, and a half-transparent color has no contrast.
+    page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
     keep(page, f"chat-settings-{name}")
     check_with_axe(page)
     page.goto("/chat/all/")

@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Page, expect
 from oasst.accounts.models import User
 from oasst.site import purging
 from tests.factories import growing_tree, new_person, new_reply
-from trees.lifecycle.policy import current_policy
 from trees.models import Message, Purge
 from trees.moderation import moderator_actions
+from trees.policies.reading import current_policy
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.browser]
 
@@ -63,6 +63,32 @@ def test_a_purge_by_two_and_its_undo(browser: Browser, live_server: Any) -> None
     expect(page.locator("body")).to_contain_text("is being undone.")
     go_on()
     assert not Message.objects.get(pk=reply.pk).deleted
+
+
+def test_two_accounts_become_one_by_two(browser: Browser, live_server: Any) -> None:
+    mo, max_, eve = new_person("Mo", "moderator"), new_person("Max", "moderator"), new_person("Eve")
+    eva = new_person("Eva")
+    reply = new_reply(growing_tree(new_person("Alice")), eva, "Take rye flour.")
+    page = page_for(browser, live_server, mo)
+    page.goto(reverse("admin:accounts_user_change", args=[eva.pk]))
+    page.get_by_role("link", name="Merge with another account…").click()
+    page.get_by_label("Name, login, e-mail address or id").fill("Eve")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Choose").click()
+    page.get_by_role("link", name="Let this one stay instead").click()
+    expect(page.get_by_role("row", name="Messages, also removed ones")).to_contain_text("1")
+    page.get_by_label("Why are they the same person?").fill("She told us.")
+    page.keyboard.press("Enter")  # does nothing: it is no small matter
+    page.get_by_role("button", name="Propose the merge").click()
+    expect(page.get_by_text("Proposed. It happens when")).to_be_visible()
+    page = page_for(browser, live_server, max_)
+    page.goto(reverse("admin:index"))
+    page.locator(".desk-card", has_text="merge to confirm").click()
+    expect(page.locator(".desk-edit")).to_contain_text("She told us.")
+    page.get_by_label("Type the name of the account that stays").fill("Eve")
+    page.get_by_role("button", name="Merge them for good").click()
+    expect(page.get_by_text("Merged. Points follow")).to_be_visible()
+    assert Message.objects.get(pk=reply.pk).author == eve and not User.objects.get(pk=eva.pk).is_active
 
 
 def test_a_suggested_edit(browser: Browser, live_server: Any) -> None:

@@ -16,8 +16,8 @@ from tests.browser.conftest import NewVisitor
 from tests.browser.driver import sign_in
 from tests.browser.staging import EVERY_KIND, make_ranking, make_work
 from tests.factories import new_people
-from trees.lifecycle.policy import current_policy
 from trees.models import Message, Ranking, Review, Skip
+from trees.policies.reading import current_policy
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

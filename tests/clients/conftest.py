@@ -9,7 +9,7 @@ import requests
 from oasst.accounts import api_clients
 from tests.factories import decide, growing_tree, new_person, new_prompt, new_reply, work_until_state
 from tests.wire.conftest import person
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 
 POLICY: dict[str, Any] = {
@@ -54,10 +54,8 @@ class Site:
 def site(transactional_db: None, live_server: Any, settings: Any) -> Iterator[Site]:
     settings.TREE_POLICY = POLICY
     settings.RATE_LIMITS = False
-    current_policy.cache_clear()
     make_work(TreePolicy(**POLICY))
     yield Site(live_server.url)
-    current_policy.cache_clear()
 
 
 def make_work(policy: TreePolicy) -> None:

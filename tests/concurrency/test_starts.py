@@ -17,7 +17,7 @@ from oasst.site.invariants import find_differences
 from tests.accounts.test_agreeing import AGREES, upsert
 from tests.accounts.test_tokens import program
 from tests.concurrency.together import at_once, rival_before
-from trees.lifecycle.policy import current_policy
+from trees.policies.reading import current_policy
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 AT_ONCE = 6

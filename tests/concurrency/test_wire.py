@@ -11,8 +11,8 @@ from oasst.site.invariants import find_differences
 from tasks.models import Task
 from tests.concurrency.together import at_once
 from tests.wire.conftest import Wire, person
-from trees.lifecycle.policy import current_policy
 from trees.models import Message
+from trees.policies.reading import current_policy
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 # A test client keeps its connection between calls, and the pool has eight.

@@ -7,21 +7,20 @@ import pytest
 from celery import Celery, current_app, shared_task
 from django.conf import settings
 from django.core.cache import cache
-from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
-from django_celery_beat.models import PeriodicTask
 
-from oasst.accounts.models import User
 from oasst.core import jobs
 from oasst.core.after_commit import enqueue, wake
+from oasst.core.ids import uuid7
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.site import health
 from oasst.site.beat_schedule import SCHEDULES
 from tests.concurrency.together import at_once
 from tests.factories import new_person, new_prompt, new_veterans
 from trees.contributing import reactions
+from trees.models import Message
 
 done: list[str] = []
 
@@ -35,6 +34,12 @@ def note_it(what: str) -> str:
 @shared_task
 def failing_job(what: str) -> None:
     raise ZeroDivisionError(what)
+
+
+@shared_task
+def breaking_job(text: str) -> None:
+    with transaction.atomic():
+        WaitingJob.objects.create(job=text, args=[text], due_at=None)
 
 
 class Queue:
@@ -134,6 +139,35 @@ class TestMarks:
         queue.work()
         record = JobRecord.objects.get(job=failing_job.name)
         assert record.last_error == "ZeroDivisionError: password=… refused, mail to …@example.org \\x1b[2J"
+
+    def test_of_a_database_error_no_values_are_kept(self, queue: Queue) -> None:
+        """PostgreSQL quotes the row, which may be somebody's text."""
+        enqueue(breaking_job, "Please help, my name is Ann.")
+        queue.work()
+        record = JobRecord.objects.get(job=breaking_job.name)
+        assert record.last_error.startswith("IntegrityError: ") and "Ann" not in record.last_error
+
+    def test_it_is_kept_since_when_a_job_fails(self, queue: Queue) -> None:
+        record = JobRecord.objects.filter(job=failing_job.name)
+        failing_job.apply(args=["here"], retries=5)
+        first = record.get().failing_since
+        failing_job.apply(args=["here"], retries=5)
+        assert first is not None
+        assert (record.get().failing_since, record.get().failures_in_row) == (first, 2)
+        jobs._record_run(failing_job.name, "SUCCESS", 0.1, None)
+        assert (record.get().failing_since, record.get().failures_in_row) == (None, 0)
+
+    def test_of_several_items_that_failed_each_is_named(self) -> None:
+        texts = [Message(pk=uuid7(), text="my secret") for _ in range(2)]
+
+        def fail(message: Message) -> None:
+            raise ValueError("odd")
+
+        with pytest.raises(jobs.PartialFailure) as failure:
+            jobs.run_for_each(texts, fail)
+        told = str(failure.value)
+        assert "secret" not in told and "ValueError: odd" in told
+        assert all(f"trees.message {one.pk}" in told for one in texts)
 
     def test_complaints_are_looked_at_although_redis_was_flushed(self, queue: Queue) -> None:
         alice = new_person("Alice")
@@ -253,41 +287,6 @@ class TestWatching:
         text = client.get("/metrics", HTTP_AUTHORIZATION="Bearer s3cret").content.decode()
         assert f'oasst_job_runs{{job="{note_it.name}"}} 1.0' in text
         assert "oasst_jobs_waiting 0.0" in text
-
-    def test_the_admin_shows_how_it_went_and_changes_when(self, client: Client) -> None:
-        admin = new_person("Ada", role="admin")
-        client.force_login(admin)
-        call_command("setup_schedules", verbosity=0)
-        task = PeriodicTask.objects.get(name="Refresh the statistics")
-        JobRecord.objects.create(job=task.task, ended_at=timezone.now(), seconds=1.5, result="failure", runs=3)
-        page = client.get("/admin/django_celery_beat/periodictask/").content.decode()
-        assert "1.50 s" in page and "failure" in page
-        address = f"/admin/django_celery_beat/periodictask/{task.pk}/change/"
-        assert "*/10 * * * *" in client.get(address).content.decode()
-        assert client.post(address, {"times": "5 */2 * * *", "enabled": "on", "reason": "Less."}).status_code == 302
-        task.refresh_from_db()
-        assert task.crontab and (task.crontab.minute, task.crontab.hour) == ("5", "*/2")
-        call_command("setup_schedules", verbosity=0)
-        task.refresh_from_db()
-        assert task.crontab and task.crontab.minute == "5", "a deploy leaves it alone"
-
-    @pytest.mark.parametrize("times", ["", "often", "* * * *", "99 * * * *"])
-    def test_times_that_are_none_are_refused(self, client: Client, times: str) -> None:
-        client.force_login(new_person("Ada", role="admin"))
-        call_command("setup_schedules", verbosity=0)
-        task = PeriodicTask.objects.get(name="Refresh the statistics")
-        before = task.crontab_id
-        answer = client.post(f"/admin/django_celery_beat/periodictask/{task.pk}/change/", {"times": times})
-        assert answer.status_code == 200
-        task.refresh_from_db()
-        assert (task.crontab_id, task.enabled) == (before, True)
-
-    def test_moderators_do_not_change_the_clock(self, client: Client, mo: User) -> None:
-        client.force_login(mo)
-        call_command("setup_schedules", verbosity=0)
-        task = PeriodicTask.objects.get(name="Refresh the statistics")
-        answer = client.post(f"/admin/django_celery_beat/periodictask/{task.pk}/change/", {"times": "1 1 1 1 1"})
-        assert answer.status_code == 403
 
     @pytest.mark.parametrize(("age", "status"), [(None, "degraded"), (1, "ready"), (5, "degraded")])
     def test_a_clock_that_stands_still_degrades(

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import redis
 from celery import current_app
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
 from kombu import Connection
 
 from leaderboard import rebuild
@@ -76,6 +79,25 @@ class TestKilledWorkers:
         prompt.tree.refresh_from_db()
         assert prompt.tree.state == "halted_by_moderator"
         assert list(rebuild.differences()) == []
+
+    def test_what_an_operator_asks_for_runs_once_and_is_told(
+        self, worker: Process, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job = "leaderboard.schedules.refresh_statistics"
+        page = reverse("admin:job", args=[job])
+        call_command("setup_schedules", verbosity=0)
+        client.force_login(new_person("Ada", "admin"))
+        with Connection(CELERY_BROKER_URL) as queue:
+            send_task = current_app.send_task
+            monkeypatch.setattr(
+                current_app, "send_task", lambda *args, **more: send_task(*args, connection=queue, **more)
+            )
+            answer = client.post(page, {"do": "run"}, follow=True)
+            assert "A worker runs it as soon as one is free." in answer.text  # it may be done already
+        wait_until(lambda: not WaitingJob.objects.exists(), PATIENCE, worker.said)
+        record = JobRecord.objects.get(job=job)
+        assert (record.runs, record.failures) == (1, 0)
+        assert "went well" in client.get(page).text and "waits or runs" not in client.get(page).text
 
     def _answers(self) -> bool:
         send("oasst.site.schedules.send_waiting_jobs")

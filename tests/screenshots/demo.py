@@ -81,11 +81,13 @@ def fill() -> Demo:
 def _let_wait_for_moderators(contributor: Any, suspended: Any, moderator: Any) -> None:
     """Fill each queue of the moderators."""
     from oasst.accounts import appeals
+    from oasst.accounts.models import User
     from oasst.site.desk import queue
     from trees.contributing import reactions
-    from trees.lifecycle.policy import current_policy
     from trees.models import Message
     from trees.moderation import bans, moderator_actions
+    from trees.policies import changing, runs
+    from trees.policies.reading import current_policy
 
     others = Message.objects.filter(deleted=False).exclude(author=contributor).exclude(author=None).order_by("-pk")
     reported, deleted = others.filter(children=None)[:2]
@@ -94,6 +96,9 @@ def _let_wait_for_moderators(contributor: Any, suspended: Any, moderator: Any) -
     bans.ban(suspended, actor=moderator, reason="Advertising in several replies.")
     appeals.appeal(suspended, "I did not know that this is not wanted, and will not do it again.")
     queue.take_next(moderator)
+    administrator = User.objects.get(email="admin@localhost")
+    draft = changing.draft(lang="", changes={"goal_tree_size": 20, "num_reviews_reply": 2}, actor=administrator)
+    runs.start_preview(version_id=draft.pk, actor=administrator)
 
 
 def _finished_conversation() -> Any:
@@ -109,7 +114,7 @@ def _finished_conversation() -> Any:
 def _one_task_of_each_kind(people: Iterable[Any]) -> list[Any]:
     from tasks import assignment
     from tasks.kinds import Kind
-    from trees.lifecycle.policy import current_policy
+    from trees.policies.reading import current_policy
 
     found = []
     for person in people:

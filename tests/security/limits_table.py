@@ -302,6 +302,7 @@ SOCKETS: dict[str, Write] = {
 
 STORED: dict[str, str] = {
     "accounts.Appeal.text": "2,000; one that waits about each decision, and 14 days between two",
+    "accounts.MergeProposal.sources": "three ids at most",
     "accounts.SiteSettings.ended_message": "2,000, by administrators",
     "accounts.User.contribution_languages": "20 tags of 32",
     "accounts.Session.session_data": "written by the site; a row for each sign-in, which have limits",
@@ -339,6 +340,12 @@ STORED: dict[str, str] = {
     "trees.Message.text": "the message_size_limit of the policy; 65,536 by an edit",
     "trees.Message.text_digest": "32 bytes",
     "trees.MessageReading.result": "scores and positions, written by the site; one row for each kind and text",
+    "trees.PolicyRun.counts": "some numbers for each language, written by the site",
+    "trees.PolicyRun.rules": "known rules in ranges, of each language, by administrators",
+    "trees.PolicyRun.sample": "1,000 numbers",
+    "trees.PolicyVersion.changes": "known rules in ranges, by administrators",
+    "trees.PolicyVersion.rules": "as changes",
+    "trees.PolicyVersion.was": "as changes",
     "trees.Purge.counts": "numbers, written by the site",
     "trees.PurgeStep.changed": "the messages of one tree",
     "trees.PurgeStep.counts": "numbers, written by the site",

@@ -55,14 +55,26 @@ desk_undo                    -               moderators
 desk_renew                   -               moderators
 desk_leave                   -               moderators
 decision_undo                -               moderators
+ban_proposal                 -               administrators
 bulk_acts                    moderators      -
 bulk_new                     moderators      moderators
 bulk_act                     moderators      moderators
+operation                    technicians     -
+jobs                         technicians     -
+job                          technicians     operators
 core_auditentry_export       -               observers
 accounts_user_purge          moderators      moderators
+accounts_user_merge          moderators      moderators
 accounts_user_edit           moderators      moderators
+accounts_apiclient_edit      operators       operators
+accounts_apiclient_rotate    operators       operators
+accounts_sitesettings_now    technicians     operators
+accounts_sitesettings_back   operators       operators
 trees_message_edit           moderators-here moderators-here
 trees_message_personal_data  -               moderators-here
+trees_policyversion_rules    everyone        -
+trees_policyversion_edit     administrators  administrators
+trees_policyversion_preview  -               administrators
 inference_engine             technicians     technicians
 """
 MODELS = """
@@ -70,8 +82,8 @@ MODELS = """
 accounts.user                   readers             nobody     nobody     moderators warn ban unban administrators withdraw
 accounts.appeal                 readers             nobody     nobody     moderators grant moderators-here grant_only moderators refuse
 accounts.accountwarning         readers             nobody     nobody     moderators withdraw
-accounts.sitesettings           technicians         operators  nobody
-accounts.apiclient              technicians         nobody     nobody     operators new_key
+accounts.sitesettings           technicians         nobody     nobody
+accounts.apiclient              technicians         operators  nobody     operators new_key trust distrust switch_on switch_off
 accounts.apikey                 technicians         nobody     nobody     operators end_in_a_week revoke
 trees.messagetree               readers             nobody     nobody     moderators-here halt resume retry_scoring
 trees.treetransition            readers             nobody     nobody
@@ -87,6 +99,8 @@ trees.nearduplicate             readers             nobody     nobody     modera
 trees.purge                     readers             nobody     nobody     moderators undo
 trees.qualitymodel              readers             nobody     nobody
 trees.snapshot                  readers             nobody     nobody
+trees.policyversion             everyone            nobody     nobody     administrators put_in_force apply go_back discard
+trees.policyrun                 everyone            nobody     nobody     administrators stop
 trees.webhook                   technicians         operators  nobody     operators send_ping renew_secret switch_on switch_off remove
 trees.delivery                  technicians         nobody     nobody
 leaderboard.trollstanding       readers             nobody     nobody     moderators act_on_many
@@ -95,9 +109,7 @@ inference.turn                  technicians         nobody     nobody
 inference.preset                observers           nobody     nobody
 inference.vote                  observers           nobody     nobody
 core.auditentry                 observers           nobody     nobody
-core.jobrecord                  technicians         nobody     nobody
-core.waitingjob                 technicians         nobody     nobody
-django_celery_beat.periodictask technicians         nobody     operators
+core.waitingjob                 technicians         nobody     nobody     operators try_now give_up
 """  # noqa: E501
 
 TARGETS = ("member", "auditor", "moderator", "administrator", "oneself")
@@ -114,6 +126,10 @@ purge_proposals.confirm                 yes           rank          rank        
 purge_proposals.purge_alone             two           rank          rank          rank          rank
 purge_proposals.withdraw                own           own           own           own           own
 purging.undo_purge                      yes           rank          rank          rank          rank
+merge_proposals.propose                 yes           rank          rank          rank          rank
+merge_proposals.confirm                 yes           rank          rank          rank          rank
+merge_proposals.merge_alone             two           rank          rank          rank          rank
+merge_proposals.withdraw                own           own           own           own           own
 appeals.refuse                          yes           rank          rank          rank          rank
 bans.grant_appeal                       yes           rank          rank          rank          appeal
 warnings.warn                           yes           rank          rank          rank          rank
@@ -129,6 +145,10 @@ purge_proposals.confirm                 yes           yes           yes         
 purge_proposals.purge_alone             two           two           two           rank          rank
 purge_proposals.withdraw                own           own           own           own           own
 purging.undo_purge                      yes           yes           yes           rank          rank
+merge_proposals.propose                 yes           staff         staff         rank          rank
+merge_proposals.confirm                 yes           staff         staff         rank          rank
+merge_proposals.merge_alone             two           staff         staff         rank          rank
+merge_proposals.withdraw                own           own           own           own           own
 appeals.refuse                          yes           yes           yes           rank          rank
 bans.grant_appeal                       yes           yes           yes           second        appeal
 warnings.warn                           yes           yes           yes           rank          rank
@@ -142,6 +162,7 @@ RESULTS = {
     "rank": ("rank", "refused: this needs a higher rank than theirs"),
     "admins": ("administrators_only", "refused: only administrators change rights"),
     "two": ("second_person_needed", "refused while somebody else could confirm it"),
+    "staff": ("staff", "refused: their role and duties have to be taken away first"),
     "appeal": ("own_appeal", "refused: somebody else answers one's own appeal"),
     "own": ("nothing_proposed", "only one's own proposal"),
 }

@@ -36,7 +36,6 @@ from tasks.kinds import Kind
 from tests.factories import PASSWORD, growing_tree, new_person, new_prompt, new_reply
 from tests.inference.talking import ask
 from trees.contributing import reactions, withdrawal
-from trees.lifecycle.policy import current_policy
 from trees.models import (
     Deletion,
     GoldMessage,
@@ -44,6 +43,7 @@ from trees.models import (
     MessageReading,
     NearDuplicate,
     Opening,
+    PolicyVersion,
     PracticeText,
     Proposal,
     QualityModel,
@@ -52,6 +52,7 @@ from trees.models import (
 )
 from trees.moderation import moderator_actions
 from trees.outbox import webhooks
+from trees.policies.reading import current_policy
 
 PEOPLE = ("anonymous", "owner", "contributor", "suspended", "moderator", "administrator")
 PROGRAMS = ("untrusted", "trusted", "token")
@@ -185,19 +186,22 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
     decision = DeskDecision.objects.create(
         moderator=moderator, session="x", subject_kind="message", subject_id=str(own.pk), act="keep", reason="Fine."
     )
-    world.ids |= {"bulk_id": bulk.pk, "decision_id": decision.pk}
+    world.ids |= {"bulk_id": bulk.pk, "decision_id": decision.pk, "client_id": program.pk}
+    world.ids["ban_proposal_id"] = 0  # nobody proposes anything
     asker = new_person("Asker")
     asked = growing_tree(asker, lang="eo")
     new_reply(asked, new_person("Answerer"))
     tree = Message.objects.select_related("tree").get(pk=prompt.pk).tree
+    version = PolicyVersion.objects.create(lang="eo", changes={"goal_tree_size": 5}, was={"goal_tree_size": None})
+    version.runs.create(
+        kind="preview", stage="done", lang="eo", running_trees=1, to_do=1, last=1, counts={"eo": {"trees": 1}}
+    )
+    world.ids |= {"version_id": version.pk}
     facts = ("id", "frame", "person", "updated_at")
     zeros = {one.name: 0 for one in TrollStanding._meta.fields if one.name not in facts}
     found = {
         "leaderboard.trollstanding": TrollStanding.objects.create(
             frame="day", person=purged, updated_at=timezone.now(), **zeros
-        ),
-        "django_celery_beat.periodictask": PeriodicTask.objects.create(
-            name="A job", task="a.job", crontab=CrontabSchedule.objects.create()
         ),
         "trees.deletion": Deletion.objects.get(message=spam),
         "accounts.user": new_person("Somebody"),
@@ -250,10 +254,13 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
             published_at=timezone.now(),
             manifest={"files": {}, "filters": {}, "bases": {}, "left_out": {}, "counts": {"rows": {}, "withdrawn": 0}},
         ),
+        "trees.policyversion": version,
+        "trees.policyrun": version.runs.get(),
         "trees.webhook": hook,
         "trees.delivery": delivery,
     }
     world.rows |= found
+    world.ids |= {"row_id": found["accounts.sitesettings"].pk}
 
 
 def _fill_chat(world: World, owner: User) -> None:
@@ -270,11 +277,13 @@ def _fill_chat(world: World, owner: User) -> None:
     FORM["preset"] = str(preset.pk)
     found = {"inference.preset": preset, "inference.vote": vote, "inference.chatreport": report, "inference.turn": turn}
     world.rows |= found
-    world.rows["core.jobrecord"] = JobRecord.objects.create(
-        job="a.job", ended_at=timezone.now(), seconds=1, result="ok"
-    )
+    JobRecord.objects.create(job="a.job", ended_at=timezone.now(), seconds=1, result="ok")
+    clock = {"name": "Refresh the statistics", "task": "leaderboard.schedules.refresh_statistics"}
+    PeriodicTask.objects.create(**clock, crontab=CrontabSchedule.objects.create(minute="*/10"))
     world.rows["core.auditentry"] = AuditEntry.objects.latest("pk")
-    world.rows["core.waitingjob"] = WaitingJob.objects.create(job="a.job", due_at=timezone.now())
+    world.rows["core.waitingjob"] = WaitingJob.objects.create(
+        job="trees.moderation.notices.mail_author", due_at=timezone.now(), attempts=1, sent_at=None
+    )
 
 
 # --- Addresses ---
@@ -300,6 +309,7 @@ NAMES = {
     "practice/accepted/<str:name>/": "practice/accepted/example-moon-and-tides/",
     "styleguide/<slug:page>": "styleguide/dashboard",
     "models/<path:name>": "models/unknown",
+    "jobs/<path:job>/": "jobs/leaderboard.schedules.refresh_statistics/",
     r"^confirm-email/(?P<key>[-:\w]+)/$": "confirm-email/x/",
     "confirm-email/<str:key>/": "confirm-email/x/",
     r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "password/reset/key/1-x/",

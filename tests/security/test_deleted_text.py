@@ -24,9 +24,10 @@ from tests.wire.conftest import Wire, person
 from trees.access import reads_everything
 from trees.interchange.selection import Inclusion, Selection
 from trees.interchange.writer import read_lines
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Deletion, Message
 from trees.moderation import moderator_actions
+from trees.policies.reading import current_policy
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy()

@@ -44,8 +44,8 @@ from tests.security.limits_table import OPERATIONS, PAGES, READS, SOCKETS, SOMET
 from tests.security.urls_table import every_operation, every_url
 from tests.wire.test_permissions import body_of, url
 from trees.contributing import reactions
-from trees.lifecycle.policy import current_policy
 from trees.models import Message, Report, Review
+from trees.policies.reading import current_policy
 
 OURS = ("accounts", "core", "trees", "tasks", "inference", "leaderboard")
 

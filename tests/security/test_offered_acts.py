@@ -9,6 +9,7 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
+from oasst.accounts import closing
 from oasst.accounts.models import User
 from oasst.core.models import AuditEntry
 from oasst.site import purging
@@ -256,6 +257,16 @@ def test_purging_is_offered_to_whom_it_is(mo: User, role: str, purges: bool) -> 
     found = purge_of(role)(mo)
     page = signed_in(mo).get(reverse("admin:accounts_user_change", args=[found.person_id])).text  # type: ignore[attr-defined]
     assert ("Undo the purge" in page) == purges
+
+
+@pytest.mark.parametrize(("role", "merges"), [("general", True), ("moderator", False), ("admin", False)])
+def test_merging_is_offered_to_whom_it_is(mo: User, role: str, merges: bool) -> None:
+    person = new_person("Pat", role)
+    for actor in (mo, new_person("Una", "admin")):
+        assert ("Merge with another account" in signed_in(actor).get(page_of(person)).text) == merges
+    if merges:
+        closing.close_account(person)
+        assert "Merge with another account" not in signed_in(mo).get(page_of(person)).text
 
 
 @pytest.mark.parametrize(("own", "proposed", "edits"), [(False, True, True), (True, False, True), (True, True, False)])

@@ -19,10 +19,10 @@ from inference.chats import moderation
 from inference.models import ChatReport
 from oasst.accounts import account_changes, api_clients, appeals, warnings
 from oasst.accounts.groups import GROUPS, Duty, allows
-from oasst.accounts.models import AccountWarning, Appeal, BanProposal, PurgeProposal, User
+from oasst.accounts.models import AccountWarning, ApiClient, Appeal, BanProposal, MergeProposal, PurgeProposal, User
 from oasst.core.errors import DomainError
 from oasst.core.models import AuditEntry
-from oasst.site import purge_proposals, purging
+from oasst.site import merge_proposals, purge_proposals, purging
 from tests.factories import growing_tree, new_person, new_prompt, new_reply
 from tests.paths import ROOT
 from tests.security import permissions
@@ -32,7 +32,18 @@ from trees.contributing import reactions, withdrawal
 from trees.enrichment import pairs
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
-from trees.models import Deletion, Message, MessageReading, MessageTree, NearDuplicate, Proposal, Purge, Report
+from trees.models import (
+    Deletion,
+    Message,
+    MessageReading,
+    MessageTree,
+    NearDuplicate,
+    PolicyRun,
+    PolicyVersion,
+    Proposal,
+    Purge,
+    Report,
+)
 from trees.moderation import bans, moderator_actions, personal_data
 
 pytestmark = pytest.mark.django_db
@@ -239,6 +250,14 @@ def _second_key(world: World) -> None:
     api_clients.create_api_key(world.rows["accounts.apiclient"], name="Another")
 
 
+def _trusted(world: World) -> None:
+    ApiClient.objects.filter(pk=world.rows["accounts.apiclient"].pk).update(trusted=True)
+
+
+def _client_off(world: World) -> None:
+    ApiClient.objects.filter(pk=world.rows["accounts.apiclient"].pk).update(enabled=False)
+
+
 def _switched_off(world: World) -> None:
     type(world.rows["trees.webhook"]).objects.update(enabled=False)
 
@@ -255,6 +274,19 @@ def _failed(world: World) -> None:
     MessageTree.objects.filter(pk=world.rows["trees.messagetree"].pk).update(state=State.SCORING_FAILED)
 
 
+def _in_force(world: World) -> None:
+    PolicyVersion.objects.filter(pk=world.rows["trees.policyversion"].pk).update(number=1, in_force_at=timezone.now())
+
+
+def _of_the_past(world: World) -> None:
+    _in_force(world)
+    PolicyVersion.objects.create(lang="eo", number=2, in_force_at=timezone.now(), rules={"goal_tree_size": 7})
+
+
+def _under_way(world: World) -> None:
+    PolicyRun.objects.filter(pk=world.rows["trees.policyrun"].pk).update(stage="running")
+
+
 NOT_HERE = {
     *("trees.message choose_for_review", "trees.message choose_for_ranking"),
     "leaderboard.trollstanding act_on_many",
@@ -268,7 +300,12 @@ READY: dict[str, Callable[[World], Any]] = {
     "accounts.appeal grant": _appeal,
     "accounts.appeal refuse": _appeal,
     "accounts.appeal grant_only": _appeal_against_a_decision,
+    "accounts.apiclient distrust": _trusted,
+    "accounts.apiclient switch_on": _client_off,
     "accounts.apikey end_in_a_week": _second_key,
+    "trees.policyversion apply": _in_force,
+    "trees.policyversion go_back": _of_the_past,
+    "trees.policyrun stop": _under_way,
     "trees.webhook switch_on": _switched_off,
     "accounts.apikey revoke": _second_key,
     "trees.message mark_gold": _accepted,
@@ -304,9 +341,13 @@ NOT_ALONE = {
     *("appeals.other_moderators", "appeals.require_other_moderator"),
     # What the desk and acts on many undo for those who did it (tests/site/desk/test_undoing.py).
     *("account_changes.undo_change", "appeals.undo_refusal", "bans.undo", "purging.begin_undo"),
-    *("moderator_actions.undo_entry", "moderator_actions.undo_in_transaction"),
+    "moderator_actions.undo_entry",
+    # A second voice for one proposal, which only administrators have (tests/accounts/test_last_administrator.py).
+    *("bans.confirm_proposal", "bans.withdraw_one_proposal"),
+    "bans.carry_over",  # part of a merge
     "pairs.close",  # part of `decide` and of acts on messages
-    "purge_proposals.is_alone",
+    # These only say whether it may be.
+    *("merge_proposals.require_mergeable", "merge_proposals.require_unchanged"),
     "purging.preview_purge",
     "purging.start_purge",  # part of `confirm` and `purge_alone`, and for programs
 }
@@ -318,7 +359,7 @@ def names_in(table: str) -> set[str]:
 
 
 def test_every_act_on_people_has_a_line() -> None:
-    there = acts_with_an_actor(bans, account_changes, purge_proposals, purging, appeals, warnings)
+    there = acts_with_an_actor(bans, account_changes, purge_proposals, merge_proposals, purging, appeals, warnings)
     assert there - NOT_ALONE == names_in(permissions.ON_PEOPLE)
 
 
@@ -342,6 +383,13 @@ def _confirm(actor: User, target: User) -> Any:
     return purge_proposals.confirm(user=target, actor=actor, name=target.display_name)
 
 
+def _confirm_merge(actor: User, target: User) -> Any:
+    sources = [new_person("Twin").pk]
+    una = new_person("Una", "admin")
+    proposal = MergeProposal.objects.create(destination=target, sources=sources, proposer=una, **WHY)
+    return merge_proposals.confirm(proposal_id=proposal.pk, actor=actor, name=target.display_name)
+
+
 def _undo_purge(actor: User, target: User) -> Any:
     done = {"stage": Purge.Stage.DONE, "finished_at": timezone.now()}
     purge = Purge.objects.create(person=target, actor=new_person("Una", "admin"), reason="Spam.", **done)
@@ -363,6 +411,14 @@ ON_PEOPLE: dict[str, Callable[[User, User], Any]] = {
     "purge_proposals.purge_alone": lambda actor, target: purge_proposals.purge_alone(
         user=target, actor=actor, name=target.display_name, **WHY
     ),
+    "merge_proposals.propose": lambda actor, target: merge_proposals.propose(
+        destination=target, sources=[new_person("Twin")], actor=actor, **WHY
+    ),
+    "merge_proposals.confirm": _confirm_merge,
+    "merge_proposals.merge_alone": lambda actor, target: merge_proposals.merge_alone(
+        destination=target, sources=[new_person("Twin")], actor=actor, name=target.display_name, **WHY
+    ),
+    "merge_proposals.withdraw": lambda actor, target: merge_proposals.withdraw(proposal_id=0, actor=actor),
     "purge_proposals.withdraw": lambda actor, target: purge_proposals.withdraw(user=target, actor=actor),
     "purging.undo_purge": _undo_purge,
     "appeals.refuse": lambda actor, target: appeals.refuse(_appeal_of(target), actor=actor, answer="No."),

@@ -18,7 +18,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from oasst.accounts import account_bans, api_clients
-from oasst.accounts.models import ApiClient, Appeal, Ban, User
+from oasst.accounts.models import ApiClient, Appeal, Ban, SiteSettings, User
+from oasst.accounts.site_settings import changing
 from oasst.core.models import AuditEntry
 from tests.factories import growing_tree, new_person, new_reply
 from tests.paths import ROOT
@@ -26,7 +27,7 @@ from tests.security.roles import World, new_world, rolled_back
 from tests.security.urls_table import every_operation
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
-from trees.models import MessageTree
+from trees.models import MessageTree, PolicyRun, PolicyVersion
 from trees.moderation import bans, moderator_actions
 
 pytestmark = pytest.mark.django_db
@@ -98,8 +99,29 @@ def second_key(world: World) -> None:
     api_clients.create_api_key(world.rows["accounts.apiclient"], name="next")
 
 
+def trusted(world: World) -> None:
+    ApiClient.objects.filter(pk=world.rows["accounts.apiclient"].pk).update(trusted=True)
+
+
+def client_off(world: World) -> None:
+    ApiClient.objects.filter(pk=world.rows["accounts.apiclient"].pk).update(enabled=False)
+
+
 def switched_off(world: World) -> None:
     type(world.rows["trees.webhook"]).objects.update(enabled=False)
+
+
+def in_force(world: World) -> None:
+    PolicyVersion.objects.filter(pk=world.rows["trees.policyversion"].pk).update(number=1, in_force_at=timezone.now())
+
+
+def of_the_past(world: World) -> None:
+    in_force(world)
+    PolicyVersion.objects.create(lang="eo", number=2, in_force_at=timezone.now(), rules={"goal_tree_size": 7})
+
+
+def running(world: World) -> None:
+    PolicyRun.objects.filter(pk=world.rows["trees.policyrun"].pk).update(stage="running")
 
 
 def nothing(world: World) -> None:
@@ -121,6 +143,10 @@ ACTIONS: dict[tuple[str, str], tuple[list[str], Callable[[World], None]]] = {
     ("accounts.appeal", "grant_only"): (["appeal.grant"], appealed_decision),
     ("accounts.appeal", "refuse"): (["appeal.refuse"], appealed),
     ("accounts.apiclient", "new_key"): (["api_key.create"], nothing),
+    ("accounts.apiclient", "trust"): (["api_client.trust"], nothing),
+    ("accounts.apiclient", "distrust"): (["api_client.trust"], trusted),
+    ("accounts.apiclient", "switch_on"): (["api_client.switch"], client_off),
+    ("accounts.apiclient", "switch_off"): (["api_client.switch"], nothing),
     ("accounts.apikey", "end_in_a_week"): (["api_key.end"], second_key),
     ("accounts.apikey", "revoke"): (["api_key.end"], second_key),
     ("trees.messagetree", "halt"): (["tree.halt"], nothing),
@@ -144,21 +170,35 @@ ACTIONS: dict[tuple[str, str], tuple[list[str], Callable[[World], None]]] = {
     ("trees.nearduplicate", "halt"): (["tree.halt"], nothing),
     ("trees.nearduplicate", "delete_newer"): (["message.delete"], nothing),
     ("trees.purge", "undo"): (["account.undo_purge"], nothing),
+    ("trees.policyversion", "put_in_force"): (["policy.change"], nothing),
+    ("trees.policyversion", "discard"): (["policy.discard"], nothing),
+    ("trees.policyversion", "go_back"): (["policy.draft", "policy.preview"], of_the_past),
+    ("trees.policyversion", "apply"): (["policy.apply"], in_force),
+    ("trees.policyrun", "stop"): (["policy.stop"], running),
     ("trees.webhook", "renew_secret"): (["webhook.renew"], nothing),
     ("trees.webhook", "switch_on"): (["webhook.switch"], switched_off),
     ("trees.webhook", "switch_off"): (["webhook.switch"], nothing),
     ("trees.webhook", "remove"): (["webhook.delete"], nothing),
     ("inference.chatreport", "resolve"): (["chat_report.settle"], nothing),
+    ("core.waitingjob", "try_now"): (["job.retry"], nothing),
+    ("core.waitingjob", "give_up"): (["job.give_up"], nothing),
 }
 PAGES = {
     "accounts_user_purge": "of a person",
+    "accounts_user_merge": "of a person",
     "accounts_user_edit": "of a person",
     "trees_message_edit": "of a message",
     "trees_message_personal_data": "of a message",
+    "trees_policyversion_edit": "of the rules of a language",
+    "trees_policyversion_preview": "of a draft",
     "core_auditentry_export": "of the log",
-    "accounts_sitesettings_add": "of the site",
+    "accounts_apiclient_add": "of a program",
+    "accounts_apiclient_edit": "of a program",
+    "accounts_apiclient_rotate": "of a program",
+    "accounts_sitesettings_now": "of the site",
+    "accounts_sitesettings_back": "of the site",
     "trees_webhook_add": "of a program",
-    "django_celery_beat_periodictask_change": "of a job",
+    "job": "of a job",
 }
 """Own pages of the admin that change something; tests below."""
 
@@ -199,9 +239,9 @@ def test_other_pages_of_the_admin(world: World) -> None:
     message, person = world.rows["trees.message"], world.rows["accounts.user"]
     own = world.ids["own_message_id"]
     revision = type(message).objects.get(pk=own).revision_id
-    job = world.rows["django_celery_beat.periodictask"]
+    job = "leaderboard.schedules.refresh_statistics"
 
-    def post(name: str, *args: Any, **data: Any) -> Callable[[], Any]:
+    def post(name: str, /, *args: Any, **data: Any) -> Callable[[], Any]:
         return lambda: ida.post(reverse(f"admin:{name}", args=args), data)
 
     edit = {"initial-display_name": "Somebody", "initial-role": "general", "initial-notes": "", "role": "moderator"}
@@ -213,23 +253,38 @@ def test_other_pages_of_the_admin(world: World) -> None:
         "message.edit": post("trees_message_edit", message.pk, text="Other words.", reason="A typo."),
         "message.mask": post("trees_message_personal_data", own, mask="1", revision=str(revision)),
         "personal_data.keep": post("trees_message_personal_data", own, keep="1", revision=str(revision)),
+        "policy.preview": post("trees_policyversion_preview", world.rows["trees.policyversion"].pk),
         "audit.export": post("core_auditentry_export", "csv"),
-        "settings.change": post("accounts_sitesettings_add", announcement="We move.", reason="A move."),
+        "settings.change": post(
+            "accounts_sitesettings_now", part="announcement", announcement="We move.", reason="A move."
+        ),
+        "api_client.create": post("accounts_apiclient_add", name="A bot", reason="For the forum."),
+        "api_client.change": post(
+            "accounts_apiclient_edit", world.ids["client_id"], name="Another name", reason="It was renamed."
+        ),
+        "api_key.rotate": post("accounts_apiclient_rotate", world.ids["client_id"], ends="week", reason="Yearly."),
         "webhook.create": post(
             "trees_webhook_add", api_client=world.rows["accounts.apiclient"].pk, url="https://example.org/other"
         ),
-        "schedule.change": post(
-            "django_celery_beat_periodictask_change", job.pk, times="20 * * * *", reason="At night."
-        ),
+        "schedule.change": post("job", job, do="times", pattern="hourly", minute="20", reason="At night."),
+        "job.run": post("job", job, do="run"),
     }
     assert {name: names(recorded_by(act)) for name, act in cases.items()} == {name: [name] for name in cases}
+    merge = post("accounts_user_merge", person.pk, step="propose", reason="The same.", **{"with": new_person("Pia").pk})
+    assert names(recorded_by(merge)) == ["merge.propose"]
     purge = post("accounts_user_purge", person.pk, step="propose", reason="Spam.")
     assert names(recorded_by(purge)) == ["purge.propose"]
+    switched = changing.change(actor=User.objects.get(display_name="Ida"), chat=False, reason="A test.")
+    row = SiteSettings.objects.latest("pk")
+    back = post("accounts_sitesettings_back", row.pk, reason="It is over.")
+    assert switched and names(recorded_by(back)) == ["settings.change"]
+    draft = post("trees_policyversion_edit", goal_tree_size="20")
+    assert names(recorded_by(draft)) == ["policy.draft", "policy.preview"]
 
 
 def test_no_view_of_the_admin_is_forgotten() -> None:
     """Views that a class of ours adds to those of Django, besides those that only show something."""
-    only_shown = {"inference_engine"}
+    only_shown = {"inference_engine", "trees_policyversion_rules"}
     known = {"changelist", "history", "delete", "change", "add"}
     added = set()
     for model, page in admin.site._registry.items():
@@ -237,7 +292,7 @@ def test_no_view_of_the_admin_is_forgotten() -> None:
         added |= {
             one.name for one in page.get_urls() if one.name and one.name.removeprefix(prefix) not in known
         } - only_shown
-    changeable = {"accounts_sitesettings_add", "trees_webhook_add", "django_celery_beat_periodictask_change"}
+    changeable = {"accounts_apiclient_add", "trees_webhook_add", "job"}
     assert added | changeable == set(PAGES)
 
 
@@ -448,7 +503,10 @@ INNER = {
     # What only services call, inside their transaction and their entry.
     *("oasst.accounts.administrator_bans.needs_confirmation", "oasst.accounts.roles.require_higher_rank"),
     *("trees.moderation.appealing.may_answer", "oasst.accounts.rights.require_language"),
-    "oasst.site.purge_proposals.is_alone",
+    "oasst.site.bulk.running.may_go_on",
+    *(f"oasst.accounts.second_person.{name}" for name in ("is_alone", "refuse_again", "require_foreign", "settle")),
+    *(f"oasst.site.merge_proposals.{name}" for name in ("require_mergeable", "require_unchanged")),
+    "oasst.site.waiting_decisions.cards_for",
     *("oasst.accounts.appeals.other_moderators", "oasst.accounts.appeals.require_other_moderator"),
     *("oasst.accounts.appeals.undo_refusal", "oasst.accounts.account_changes.undo_change"),  # of the desk's undo
     *("oasst.accounts.roles.has_higher_rank", "oasst.site.purging.preview_purge", "trees.enrichment.pairs.close"),

@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from oasst.accounts import api_clients
 from oasst.accounts.models import ApiKey, Token, User
+from oasst.core.models import AuditText
 from tests.factories import new_person
 from trees.models import Webhook
 from trees.outbox import webhooks
@@ -43,6 +44,15 @@ def key_from_its_page(client: Client) -> Any:
     return client.post("/admin/accounts/apiclient/", chosen)
 
 
+def new_client(client: Client) -> Any:
+    return client.post("/admin/accounts/apiclient/add/", {"name": "web", "reason": "For the forum."})
+
+
+def rotated(client: Client) -> Any:
+    program = api_clients.create_api_client(name="web")[0]
+    return client.post(f"/admin/accounts/apiclient/{program.pk}/rotate/", {"ends": "week", "reason": "Yearly."})
+
+
 def webhook(client: Client) -> Any:
     program = api_clients.create_api_client(name="web", trusted=True)[0]
     given = {"api_client": str(program.pk), "url": "https://example.org/", "events": []}
@@ -70,7 +80,7 @@ def is_the_secret_of(told: str) -> bool:
     return bool(made.digest == made.digest_of(told))
 
 
-@pytest.mark.parametrize("make", [token, key, key_from_its_page, webhook, secret_of_webhook])
+@pytest.mark.parametrize("make", [token, key, key_from_its_page, new_client, rotated, webhook, secret_of_webhook])
 def test_told_once_to_this_browser_alone(make: Callable[[Client], Any]) -> None:
     person = new_person("Ada", role="admin")
     client, other = browser_of(person), browser_of(person)
@@ -85,6 +95,7 @@ def test_told_once_to_this_browser_alone(make: Callable[[Client], Any]) -> None:
     for again in (client.get(answer["Location"]), client.get("/me/tokens/"), client.get("/admin/")):
         assert told not in again.text
     assert told not in str(dict(client.session))
+    assert not [words for words in AuditText.objects.all() if told in f"{words.reason}{words.before}{words.after}"]
     assert [model.objects.count() for model in (Token, ApiKey, Webhook)] == count
 
 

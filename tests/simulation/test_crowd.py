@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,21 +17,18 @@ from tasks.kinds import Kind
 from tasks.models import Task
 from tests.paths import DATA
 from tests.simulation.ledger import missing_answers
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Review
+from trees.policies.reading import current_policy
 
 BRIEF = {"goal_tree_size": 4, "max_tree_depth": 2, "num_reviews_initial_prompt": 1, "num_reviews_reply": 1}
 
 
 @pytest.fixture
-def brief_trees(settings: Any) -> Iterator[None]:
+def brief_trees(settings: Any) -> None:
     """Small trees and few reviews, so that a crowd finishes in seconds."""
     settings.TREE_POLICY = BRIEF
     settings.RATE_LIMITS = False
-    current_policy.cache_clear()
-    yield
-    current_policy.cache_clear()
 
 
 def simulate(**options: Any) -> str:

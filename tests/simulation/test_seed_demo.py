@@ -12,9 +12,9 @@ from tasks.kinds import Kind
 from tasks.models import Task
 from tasks.queries import availability
 from tests.factories import new_person, new_prompt
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree
+from trees.policies.reading import current_policy
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 

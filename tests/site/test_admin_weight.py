@@ -1,4 +1,4 @@
-"""Pages of the admin load little script: each list, each page of a row, and our own pages."""
+"""Pages of the admin load little script, which has what they name: each list, each page of a row, and our own pages."""
 
 import re
 from pathlib import Path
@@ -12,18 +12,22 @@ from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
 from tests.factories import new_person
+from tests.paths import ROOT
 from tests.security.roles import new_world
 
 pytestmark = pytest.mark.django_db
 LIMIT = 100_000
 """Bytes of script before compression."""
+STATES = set(re.findall(r"^window\.(\w+) = ", (ROOT / "static/js/admin.js").read_text(), re.MULTILINE))
 OWN = ("index", "desk", "status", "bulk_acts", "bulk_new")
 
 
 def weight(client: Client, address: str) -> int:
-    """Return how many bytes of script a page asks for."""
+    """Return how many bytes of script a page asks for. Fail if it names a state that our script does not have."""
     response = client.get(address, follow=True)
     assert response.status_code == 200, address
+    states = set(re.findall(r"x-data=\"(\w+)\(", response.text))
+    assert states <= STATES, (address, states)
     return sum(size_of(client, source) for source in re.findall(r"<script[^>]* src=\"([^\"]+)\"", response.text))
 
 

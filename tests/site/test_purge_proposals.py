@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from oasst.accounts import second_person
 from oasst.accounts.models import PurgeProposal, User
 from oasst.core.errors import Conflict, DomainError, Invalid, NotAllowed
 from oasst.core.models import AuditEntry
@@ -124,15 +125,15 @@ class TestRules:
 
     def test_moderators_are_no_second_person_about_a_moderator(self, mo: User, ada: User) -> None:
         other = new_person("Max", "moderator")
-        assert purge_proposals.is_alone(other, ada)
+        assert second_person.is_alone(other, ada)
         assert refused(lambda: proposed(other, ada)) == "no_second_person"
         new_person("Ida", "admin")
-        assert not purge_proposals.is_alone(other, ada) and proposed(other, ada)
+        assert not second_person.is_alone(other, ada) and proposed(other, ada)
 
     def test_a_suspended_moderator_is_no_second_person(self, mo: User, ada: User, eve: User) -> None:
-        assert not purge_proposals.is_alone(eve, ada)
+        assert not second_person.is_alone(eve, ada)
         bans.ban(mo, actor=ada, reason="Left.")
-        assert purge_proposals.is_alone(eve, ada)
+        assert second_person.is_alone(eve, ada)
 
     def test_what_is_purged_is_not_proposed(self, mo: User, ada: User, eve: User) -> None:
         purging.start_purge(user=eve, actor=mo, reason="Spam.")

@@ -11,10 +11,11 @@ from leaderboard.models import Standing
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 from tests.factories import growing_tree, new_person, new_prompt, new_reply, work_until_state
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message, Review
 from trees.moderation import moderator_actions
+from trees.policies.reading import current_policy
 
 pytestmark = pytest.mark.django_db
 

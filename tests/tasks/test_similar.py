@@ -16,8 +16,8 @@ from tests.tasks.test_languages import filled_in, send
 from tests.tasks.test_pages import signed_in, take, task_at
 from tests.trees.enrichment.test_near_duplicates import BREAD, BREAD_AGAIN, read_all
 from trees.enrichment import embeddings, near_duplicates
-from trees.lifecycle.policy import current_policy
 from trees.models import Message
+from trees.policies.reading import current_policy
 
 pytestmark = pytest.mark.django_db
 HINT = "People asked something like this before."

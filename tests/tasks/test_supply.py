@@ -17,10 +17,11 @@ from tasks.models import Capacity, Task
 from tasks.supply import Supply, WorkAmounts, read_supply, work_per_tree
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, new_veterans, state_of
 from trees.contributing import reactions, withdrawal
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import MessageTree
 from trees.moderation import auto_moderation, banned_authors
+from trees.policies.reading import current_policy
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy()
@@ -51,6 +52,20 @@ def done(person: User, kind: Kind, number: int, *, days_ago: float = 1, lang: st
 
 def wanted(lang: str = "en") -> int:
     return read_supply(lang, POLICY).prompts_wanted()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_many_reviews_are_estimated_at_once(weighted: bool) -> None:
+    """Administrators may ask for a hundred; each further one must not double the work."""
+    policy = TreePolicy(
+        num_reviews_initial_prompt=100,
+        num_reviews_reply=100,
+        weighted_reviews=weighted,
+        weighted_least_reviews=100,
+        weighted_most_reviews=100,
+    )
+    need = work_per_tree(policy)
+    assert 500 < need.reviews < 1_500
 
 
 class TestTreesThatWaitForAModerator:

@@ -8,9 +8,9 @@ import copy
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -60,15 +60,29 @@ from trees import jobs
 from trees.contributing import reactions, withdrawal
 from trees.interchange.importer import import_files
 from trees.lifecycle import reply_ranks, reranking
-from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.policy import EVERY_LANGUAGE, SAME_EVERYWHERE, TreePolicy
 from trees.lifecycle.states import State
-from trees.models import Deletion, MessageTree, Opening, Proposal, Purge, PurgeStep, Report, TreeTransition, Withdrawal
+from trees.models import (
+    Deletion,
+    MessageTree,
+    Opening,
+    PolicyRun,
+    PolicyVersion,
+    Proposal,
+    Purge,
+    PurgeStep,
+    Report,
+    TreeTransition,
+    Withdrawal,
+)
 from trees.models import Message as MessageRow
 from trees.moderation import appealing, auto_moderation, banned_authors, bans, moderator_actions, notices
+from trees.policies import changing, reading, runs
 
 CONTRIBUTORS = 7
 NEWCOMERS = 25  # who finish what is left when everybody else is done
 MOST_TREES = 4
+LANGUAGES = ("en", "de")  # the second has rules of its own
 MOST_IMPORTS = 3
 CHECK_ALL_EVERY = 20  # events
 ALL_TABLES = (
@@ -129,11 +143,54 @@ WEIGHTS = {
     "retry": 2,
     "retry by hand": 2,
     "activate": 1,
+    "move": 2,
     "measure": 1,
+    "change rules": 5,
+    "apply rules": 7,
     "import": 2,
     "die": 6,
     "slip": 10,
 }
+
+SOME_RULES = st.builds(
+    Rules,
+    max_active_trees=st.integers(1, 3),
+    min_active_rankings=st.integers(0, 2),
+    max_tree_depth=st.integers(0, 3),
+    max_children_count=st.integers(1, 3),
+    num_prompter_replies=st.integers(1, 2),
+    goal_tree_size=st.integers(1, 6),
+    num_reviews_initial_prompt=st.integers(1, 4),
+    num_reviews_reply=st.integers(1, 4),
+    acceptance_threshold_initial_prompt=st.sampled_from([0.6, 0, 0.3, 0.5, 0.9]),
+    acceptance_threshold_reply=st.sampled_from([0.6, 0, 0.3, 0.5, 0.9]),
+    num_required_rankings=st.integers(1, 3),
+    rank_prompter_replies=st.booleans(),
+    lonely_children_count=st.integers(1, 3),
+    auto_mod_red_flags=st.integers(1, 3),
+    auto_mod_max_skip_reply=st.integers(1, 3),
+    complaint_min_accepted=st.sampled_from([0, 0, 1]),
+    complaint_most_open=st.sampled_from([5, 1, 2]),
+)
+CHANGING: dict[str, tuple[Any, ...]] = {
+    "max_active_trees": (1, 2, 3),
+    "min_active_rankings": (0, 1, 2),
+    "max_tree_depth": (1, 2, 3),
+    "max_children_count": (1, 2, 3),
+    "num_prompter_replies": (1, 2),
+    "goal_tree_size": (1, 2, 4, 6),
+    "num_reviews_initial_prompt": (1, 2, 4),
+    "num_reviews_reply": (1, 2, 4),
+    "acceptance_threshold_initial_prompt": (0.6, 0.3, 0.9),
+    "acceptance_threshold_reply": (0.6, 0.3, 0.9),
+    "num_required_rankings": (1, 2, 3),
+    "rank_prompter_replies": (False, True),
+    "lonely_children_count": (1, 2, 3),
+    "auto_mod_red_flags": (1, 2, 3),
+    "auto_mod_max_skip_reply": (1, 2, 3),
+    "complaint_most_open": (1, 2, 5),
+}
+"""Rules that administrators change in the middle of a history, and to what."""
 
 
 class Crash(BaseException):
@@ -148,6 +205,7 @@ class Cast:
         self.newcomers = new_people(NEWCOMERS)
         self.moderator = new_person("Mo", role="moderator")
         self.colleague = new_person("Max", role="moderator")  # who answers appeals
+        self.administrator = new_person("Ida", role="admin")  # who changes the rules
 
 
 class Life(RuleBasedStateMachine):
@@ -169,6 +227,7 @@ class Life(RuleBasedStateMachine):
         self._stack.enter_context(
             mock.patch.object(notices.mail_about_withdrawal, "apply_async", lambda args, **_: None)
         )
+        self._stack.enter_context(mock.patch.object(runs, "enqueue_by_name", lambda *_: None))
         for job in (purging.go_on_with_purge, running.go_on_with_bulk_act):
             self._stack.enter_context(mock.patch.object(job, "apply_async", lambda args, **_: None))
         for module in (bulk_acts, undoing):
@@ -182,7 +241,7 @@ class Life(RuleBasedStateMachine):
         self.people = [copy.copy(one) for one in self.cast.contributors]
         self.by_id = {one.pk: one for one in [*self.people, *self.cast.newcomers]}
         self.words = (f"Text {n}, like no other." for n in count())
-        self.asked: list[tuple[User, Kind | None, str, UUID]] = []
+        self.asked: list[tuple[User, Kind | None, str, str, UUID]] = []
         self.dies_after: int | None = None
         self.broken = False
         self.done = 0
@@ -191,32 +250,19 @@ class Life(RuleBasedStateMachine):
         transaction.set_rollback(True)
         self._history.__exit__(None, None, None)
 
-    @initialize(
-        rules=st.builds(
-            Rules,
-            max_active_trees=st.integers(1, 3),
-            min_active_rankings=st.integers(0, 2),
-            max_tree_depth=st.integers(0, 3),
-            max_children_count=st.integers(1, 3),
-            num_prompter_replies=st.integers(1, 2),
-            goal_tree_size=st.integers(1, 6),
-            num_reviews_initial_prompt=st.integers(1, 4),
-            num_reviews_reply=st.integers(1, 4),
-            acceptance_threshold_initial_prompt=st.sampled_from([0.6, 0, 0.3, 0.5, 0.9]),
-            acceptance_threshold_reply=st.sampled_from([0.6, 0, 0.3, 0.5, 0.9]),
-            num_required_rankings=st.integers(1, 3),
-            rank_prompter_replies=st.booleans(),
-            lonely_children_count=st.integers(1, 3),
-            auto_mod_red_flags=st.integers(1, 3),
-            auto_mod_max_skip_reply=st.integers(1, 3),
-            complaint_min_accepted=st.sampled_from([0, 0, 1]),
-            complaint_most_open=st.sampled_from([5, 1, 2]),
-        )
-    )
-    def begin(self, rules: Rules) -> None:
+    @initialize(rules=SOME_RULES, own=SOME_RULES)
+    def begin(self, rules: Rules, own: Rules) -> None:
         # No account gets old enough here to count by age.
-        self.policy = TreePolicy(**asdict(rules), complaint_least_age_days=0, complaint_min_age_days=100_000)
-        self.model = Model(rules, self.clock.now)
+        everywhere = {**asdict(rules), "complaint_least_age_days": 0, "complaint_min_age_days": 100_000}
+        german = {name: value for name, value in asdict(own).items() if name not in SAME_EVERYWHERE}
+        self.rules: dict[str, dict[str, Any]] = {EVERY_LANGUAGE: everywhere, "de": german}
+        for number, (lang, found) in enumerate(self.rules.items(), start=1):
+            PolicyVersion.objects.create(lang=lang, rules=found, number=number, in_force_at=self.clock.now)
+        self.policy = TreePolicy.of(self.rules)
+        self.unapplied = False  # the rules changed after trees followed them last: these may lag behind
+        self.changed_since = False  # the rules changed after the application under way began
+        self.model = Model(rules, self.clock.now, {"de": own})
+        self.lang = LANGUAGES[0]
         self.touched: set[UUID] = set()
 
     def _score(self, tree: MessageTree, messages: dict[UUID, MessageRow], real: Any = reply_ranks.score) -> set[UUID]:
@@ -247,7 +293,7 @@ class Life(RuleBasedStateMachine):
         """
         self.broken = True  # until it succeeded
         note(f"{self.done}: {name}")
-        drawable, room = (self.model.drawable(), self.model.room()) if draws else (set(), 0)
+        drawable, room = (self.model.drawable(self.lang), self.model.room(self.lang)) if draws else (set(), 0)
         times = 1 if self.dies_after is None else 2
         if self.dies_after is not None:
             self._die_while(name, act, strict=not (draws or activates or in_steps))
@@ -330,7 +376,7 @@ class Life(RuleBasedStateMachine):
     def _see_activations(self, times: int) -> None:
         """The oldest trees left the backlog, one each time, plus those before it without anything to rank."""
         came, looked_at = 0, []
-        while came < times and (tree := self.model.next_of_backlog()):
+        while came < times and (tree := self.model.next_of_backlog(self.lang)):
             if came and MessageTree.objects.get(pk=tree.id).state == model.BACKLOG:
                 break  # the death came first
             came += self.model.activate(tree)
@@ -354,7 +400,8 @@ class Life(RuleBasedStateMachine):
             assert self.model.way_forward(tree), f"nothing moves {tree.id} on, which is {tree.state}"
         if everything:
             self._compare_tasks()
-            assert [str(one) for one in find_differences(self.policy)] == []
+            if not self.unapplied:
+                assert [str(one) for one in find_differences(self.policy)] == []
 
     def _compare_trees(self, trees: list[Tree]) -> None:
         ids = [tree.id for tree in trees]
@@ -408,6 +455,7 @@ class Life(RuleBasedStateMachine):
         chance = random.Random(f"{seed} {self.done}")  # hypothesis often draws the same number again
         (what,) = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
         n, who, turn = chance.randrange(1000), chance.randrange(1000), chance.randrange(12)
+        self.lang = LANGUAGES[chance.randrange(3) == 0]
         random.seed(seed)  # the services themselves draw kinds, prompts and orders
         match what:
             case "work":
@@ -463,6 +511,10 @@ class Life(RuleBasedStateMachine):
                 self.activate()
             case "measure":
                 self.event("measure", capacity.measure)
+            case "change rules":
+                self.change_rules(chance)
+            case "apply rules":
+                self.apply_rules(None if n % 3 else turn + 1, lang="de" if n % 5 == 1 else EVERY_LANGUAGE)
             case _:
                 getattr(self, what.replace(" ", "_"))(n)
 
@@ -489,7 +541,7 @@ class Life(RuleBasedStateMachine):
         def refusals() -> set[str]:  # the available work is known after the draw
             if self.model.has_too_many_open(person.pk):
                 return {"too_many_pending"}
-            self.candidates = self.model.candidates(person.pk, [kind] if kind else model.KINDS)
+            self.candidates = self.model.candidates(person.pk, [kind] if kind else model.KINDS, self.lang)
             return set()
 
         def act() -> TaskRow | None:
@@ -508,12 +560,12 @@ class Life(RuleBasedStateMachine):
 
         self.event("ask", act, refusals=refusals, then=then, draws=True, activates=True)
         if taken and key:
-            self.asked.append((person, Kind(kind) if kind else None, key, taken[0].id))
+            self.asked.append((person, Kind(kind) if kind else None, key, self.lang, taken[0].id))
         return taken[0] if taken else None
 
     def _request(self, person: User, kind: str | None, key: str | None) -> TaskRow:
         wanted = Kind(kind) if kind else None
-        return assignment.request_task(user=person, lang="en", kind=wanted, policy=self.policy, repeat_key=key)
+        return assignment.request_task(user=person, lang=self.lang, kind=wanted, policy=self.policy, repeat_key=key)
 
     def _begun(self, row: TaskRow) -> model.Task:
         message = self.model.messages[row.message_id] if row.message_id else None
@@ -559,7 +611,7 @@ class Life(RuleBasedStateMachine):
             match answer[0]:
                 case "text":
                     assert row.result_message_id is not None
-                    self.model.post(row.result_message_id, message, task.person)
+                    self.model.post(row.result_message_id, message, task.person, row.lang)
                     self.touch(self.model.messages[row.result_message_id].tree)
                 case "labels":
                     assert message is not None
@@ -588,7 +640,7 @@ class Life(RuleBasedStateMachine):
     def work(self, who: int, junk: bool, turn: int) -> None:
         """A user asks for any work and does it."""
         person = self.person(who)
-        possible = sorted({kind for _, kind in self.model.candidates(person.pk, model.KINDS)})
+        possible = sorted({kind for _, kind in self.model.candidates(person.pk, model.KINDS, self.lang)})
         kind = self.pick(turn, possible) or (PROMPT if self.own_trees() < MOST_TREES else None)
         if task := self.ask(person, kind):
             self.answer(task, junk=junk, turn=turn)
@@ -602,7 +654,7 @@ class Life(RuleBasedStateMachine):
         """The same request again returns the same task, whatever happened meanwhile."""
         if not (asked := self.pick(n, self.asked)):
             return
-        person, kind, key, task_id = asked
+        person, kind, key, self.lang, task_id = asked
         refusals = {"suspended"} if person.pk in self.model.banned else set()
 
         def then(row: TaskRow) -> None:
@@ -692,18 +744,74 @@ class Life(RuleBasedStateMachine):
         self.event("clean up", lambda: upkeep.expire_tasks(policy=self.policy), then=then)
 
     def draw(self) -> None:
-        self.event("draw", lambda: lottery.draw("en", self.policy), draws=True)
+        self.event("draw", lambda: lottery.draw(self.lang, self.policy), draws=True)
 
     def sweep(self) -> None:
-        """The sweep for trees that nobody moves finds none."""
+        """The sweep for trees that nobody moves finds none, except after a change of the rules."""
 
         def then(moved: int) -> None:
-            assert moved == 0
+            assert self.unapplied or moved == 0
+            for tree in self.model.trees.values():
+                if self.unapplied and tree.state in (model.REVIEW, GROWING, RANKING):
+                    self.model.advance(tree)
+                    self.touch(tree)
 
         self.event("sweep", lambda: upkeep.advance_active_trees(policy=self.policy), then=then)
 
+    def change_rules(self, chance: random.Random) -> None:
+        """An administrator changes some rules of a language or of all; trees follow them later."""
+        lang = chance.choice((*LANGUAGES[1:], EVERY_LANGUAGE))
+        below = asdict(TreePolicy()) | (self.rules[EVERY_LANGUAGE] if lang else {})
+        names = [name for name in CHANGING if not (lang and name in SAME_EVERYWHERE)]
+        changes = {name: chance.choice(CHANGING[name]) for name in chance.sample(names, 3)}
+        own = {name: value for name, value in {**self.rules[lang], **changes}.items() if value != below[name]}
+        # What was equal to what it builds on stays a rule of its own unless it was changed.
+        own |= {name: value for name, value in self.rules[lang].items() if name not in changes}
+        refusals = {"nothing_changed"} if own == self.rules[lang] else set()
+
+        def act() -> None:
+            who = self.cast.administrator
+            draft = changing.draft(lang=lang, changes=changes, actor=who)
+            changing.put_in_force(version_id=draft.pk, actor=who, reason="People asked.")
+
+        def then(_: object) -> None:
+            self.rules[lang], self.unapplied, self.changed_since = own, True, True
+            self.policy = reading.read().policy
+            assert self.policy == TreePolicy.of(self.rules)
+            everywhere = {**asdict(TreePolicy()), **self.rules[EVERY_LANGUAGE]}
+            self.model.rules = Rules(**{one.name: everywhere[one.name] for one in fields(Rules)})
+            self.model.own = {"de": replace(self.model.rules, **self.rules["de"])}
+            Life.events[f"change rules: {lang or 'all'}"] += 1
+
+        self.event("change rules", act, refusals=refusals, then=then)
+
+    def apply_rules(self, trees: int | None, lang: str = EVERY_LANGUAGE) -> None:
+        """Begin to apply the rules in force to running trees, or go on with it, for so many trees or to the end."""
+        run = PolicyRun.objects.filter(stage="running").first()
+        if run is None:
+            version = PolicyVersion.objects.filter(lang=lang, number__gt=0).order_by("-number").first()
+            assert version is not None
+            run = runs.start_application(version_id=version.pk, actor=self.cast.administrator, reason="It is better.")
+            self.changed_since = False
+        started, at = run, run.position
+
+        def then(run: PolicyRun) -> None:
+            numbers = MessageTree.objects.filter(number__gt=at, number__lte=run.position)
+            before = self.unapplied
+            for tree_id, tag in numbers.values_list("pk", "lang"):
+                if started.lang in ("", tag):
+                    self.model.apply_rules(self.model.trees[tree_id])
+                    self.touch(self.model.trees[tree_id])
+            assert not any(one.get("failed") for one in run.counts.values())
+            if not run.is_under_way and not started.lang and not self.changed_since:
+                self.unapplied = False
+            Life.events["apply rules: done"] += before and not self.unapplied
+
+        act = lambda: runs.continue_run(run_id=started.pk, trees=trees)  # noqa: E731
+        self.event("apply rules", act, then=then, in_steps=True)
+
     def activate(self) -> None:
-        self.event("activate", lambda: backlog.activate("en", self.policy), activates=True)
+        self.event("activate", lambda: backlog.activate(self.lang, self.policy), activates=True)
 
     def retry(self) -> None:
         """The job retries failed scorings."""
@@ -853,11 +961,13 @@ class Life(RuleBasedStateMachine):
         self.event("hide", act, refusals=refusals, then=then, touches=found.tree)
 
     def move(self, n: int) -> None:
-        """Only undone at once: the model knows one language."""
+        """File a conversation under the other language."""
         if tree := self.pick(n, list(self.model.trees.values())):
             found: Tree = tree
-            about: dict[str, Any] = {"tree_id": found.id, "lang": "de", "reason": "German.", **self.moderator}
-            self.event("move", lambda: moderator_actions.move_to_language(**about), touches=found)
+            lang = LANGUAGES[found.lang == LANGUAGES[0]]
+            about: dict[str, Any] = {"tree_id": found.id, "lang": lang, "reason": "It is.", **self.moderator}
+            act = lambda: moderator_actions.move_to_language(**about)  # noqa: E731
+            self.event("move", act, then=lambda _: self.model.move(found, lang), touches=found)
 
     def _reporters(self, message: Message) -> set[UUID]:
         open_reports = Report.objects.filter(message=message.id, status="open")
@@ -1059,7 +1169,7 @@ class Life(RuleBasedStateMachine):
             tree = before.trees[tree_id]
             if before.being_written(tree):  # who writes has room beside what came back
                 row = MessageTree.objects.get(pk=tree_id)
-                tree.goal, tree.most_answers = row.goal_tree_size, row.max_children_count
+                tree.goal, tree.most_answers, tree.deepest = row.goal_tree_size, row.max_children_count, row.max_depth
             if tree.state == model.FAILED:  # it has failed once more
                 tree.since = MessageTree.objects.get(pk=tree_id).state_since
                 tree.failures = TreeTransition.objects.filter(tree=tree_id, to_state=model.FAILED).count()
@@ -1169,7 +1279,7 @@ class Life(RuleBasedStateMachine):
     def bring_in(self, state: str, *, to_backlog: bool) -> None:
         if sum(1 for tree in self.model.trees.values() if not tree.root.author) >= MOST_IMPORTS:
             return
-        tree, line = imported_tree(self.model.new_tree(uuid4(), state))
+        tree, line = imported_tree(self.model.new_tree(uuid4(), state, self.lang))
         path = self.folder / f"{tree.id}.jsonl"
         path.write_text(json.dumps(line))
         act = lambda: import_files([path], policy=self.policy, to_backlog=to_backlog)  # noqa: E731
@@ -1235,6 +1345,8 @@ class Life(RuleBasedStateMachine):
                 break
         self.model.scoring_works = True
         self.retry()
+        for _under_way_and_all in range(2):
+            self.apply_rules(None)
         while self.to_follow:
             self.follow(1)
         for removal in [one for one in self.model.removals.values() if one.message.parent is None and not one.undone]:
@@ -1252,13 +1364,13 @@ class Life(RuleBasedStateMachine):
         for _ in range(400):
             if not (todo := self._next_place()):
                 break
-            person = next(one for one in self.cast.newcomers if self.model.candidates(one.pk, [todo]))
+            person = next(one for one in self.cast.newcomers if self.model.candidates(one.pk, [todo], self.lang))
             if task := self.ask(person, todo):
                 self.answer(task)
             self.clock.forward(timedelta(minutes=1))
             self.model.now = self.clock.now
-        finished = {EXPORT, model.ABORTED} | (set() if self.model.rules.min_active_rankings else {model.BACKLOG})
-        left = [t for t in self.model.trees.values() if t.state not in finished and not self._is_withdrawn(t)]
+        finished = {lang: self._ends_in(lang) for lang in LANGUAGES}
+        left = [t for t in self.model.trees.values() if t.state not in finished[t.lang] and not self._is_withdrawn(t)]
         assert [(tree.state, tree.root.author in self.model.banned) for tree in left if tree.state != WAITING] == []
         assert all(tree.root.author in self.model.banned for tree in left), "waiting for a draw that never comes"
         assert [str(one) for one in find_differences(self.policy)] == []
@@ -1268,15 +1380,20 @@ class Life(RuleBasedStateMachine):
         """Its author withdrew the prompt without replies: the tree has reached its end."""
         return tree.root.withdrawn and tree.root.deleted
 
+    def _ends_in(self, lang: str) -> set[str]:
+        return {EXPORT, model.ABORTED} | (set() if self.model.rules_of(lang).min_active_rankings else {model.BACKLOG})
+
     def _next_place(self) -> str | None:
-        while self.model.drawable():  # a tree without room for replies ends when it is drawn
-            self.draw()
-        while self.model.next_of_backlog():
-            self.activate()
-        places: Iterator[model.Place] = (
-            place for tree in self.model.trees.values() for place, count in tree.places.items() if count
-        )
-        return next((work for _, work in places), None)
+        """Return a kind of work that `self.lang` has, the first language that has any."""
+        for self.lang in LANGUAGES:
+            while self.model.drawable(self.lang):  # a tree without room for replies ends when it is drawn
+                self.draw()
+            while self.model.next_of_backlog(self.lang):
+                self.activate()
+            places = (place for tree in self.model.of(self.lang) for place, count in tree.places.items() if count)
+            if place := next(places, None):
+                return place[1]
+        return None
 
 
 def imported_tree(tree: Tree) -> tuple[Tree, dict[str, Any]]:
@@ -1298,7 +1415,7 @@ def imported_tree(tree: Tree) -> tuple[Tree, dict[str, Any]]:
             "message_id": str(message.id),
             "text": f"Brought in {message.id}.",
             "role": message.role,
-            "lang": "en",
+            "lang": tree.lang,
             "replies": [node(child) for child in tree.children(message)],
             **{name: value for name, value in facts.items() if value is not None},
         }

@@ -9,9 +9,10 @@ from oasst.accounts import api_clients
 from oasst.api.openapi_details import refusals
 from tests.factories import do_work, new_person
 from tests.wire.shapes import misfits
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Opening
+from trees.policies.reading import current_policy
 
 
 class Wire:

@@ -18,8 +18,8 @@ from tests.factories import growing_tree, new_prompt, new_reply, review
 from tests.fake_classifier import FakeClassifier
 from tests.wire.conftest import Wire, code_of, person, problems
 from trees.api import stats
-from trees.lifecycle.policy import current_policy
 from trees.models import Message, Reaction, Report, Review
+from trees.policies.reading import current_policy
 
 pytestmark = pytest.mark.django_db
 ADA, BO = person("Ada"), person("Bo")

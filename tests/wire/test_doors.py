@@ -13,8 +13,8 @@ from oasst.core.ratelimit import RateLimit
 from oasst.site import purging
 from tests.factories import growing_tree, new_prompt
 from tests.wire.conftest import Wire, code_of, person
-from trees.lifecycle.policy import current_policy
 from trees.models import Message, Purge
+from trees.policies.reading import current_policy
 
 pytestmark = pytest.mark.django_db
 ADA = person("Ada")

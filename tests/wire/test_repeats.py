@@ -10,8 +10,8 @@ from tasks.models import Task
 from tests.concurrency.together import at_once
 from tests.factories import growing_tree, new_prompt
 from tests.wire.conftest import Wire, code_of, person
-from trees.lifecycle.policy import current_policy
 from trees.models import Message
+from trees.policies.reading import current_policy
 
 ADA = person("Ada")
 ONCE = {"Idempotency-Key": "attempt-1"}

@@ -17,11 +17,11 @@ from oasst.site.schedules import look_after_purges
 from tests.factories import growing_tree, new_person, new_prompt, new_reply
 from tests.wire.conftest import Wire, code_of, person
 from trees.contributing import reviews
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Purge, Review, Revision
 from trees.moderation import bans, moderator_actions
 from trees.moderation.banned_authors import stop_or_resume_prompts
+from trees.policies.reading import current_policy
 
 pytestmark = pytest.mark.django_db
 ADA, BO = person("Ada"), person("Bo")

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext
+
 from trees.quality.assessment import Bin
 
 SIDE = 300
@@ -52,8 +54,9 @@ def draw(bins: Sequence[Bin]) -> Plot:
 
 
 def _point(one: Bin) -> Point:
-    actual = f"{one.actual:.2f} ({one.low:.2f} to {one.high:.2f})"
-    title = f"Predicted {one.predicted:.2f}, came true {actual}, {one.texts} texts"
+    words = gettext("Predicted %(predicted).2f, came true %(actual).2f (%(low).2f to %(high).2f), %(texts)d texts")
+    names = ("predicted", "actual", "low", "high", "texts")
+    title = words % {name: getattr(one, name) for name in names}
     return Point(_x(one.predicted), _y(one.actual), _y(one.low), _y(one.high), title)
 
 

@@ -1,12 +1,13 @@
 """A conversation and its steps, as the pages of a message and of a conversation show them."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from oasst.core.read_only_admin import duration_in_words
-from trees.models import Message, MessageTree
+from trees.models import Message
 from trees.moderation.badges import message_badge, state_badge
-from trees.moderation.conversation_tree import read_conversation, read_steps
+from trees.moderation.conversation_tree import Step, read_conversation
 
 
 def shown_conversation(tree_id: UUID, this: Message | None = None) -> dict[str, Any]:
@@ -16,8 +17,8 @@ def shown_conversation(tree_id: UUID, this: Message | None = None) -> dict[str, 
     return {"turns": turns, "is_cut": conversation.is_cut}
 
 
-def shown_steps(tree: MessageTree) -> list[dict[str, Any]]:
-    """Return the variable of `trees/admin/steps.html`. One statement."""
+def shown_steps(steps: Iterable[Step]) -> list[dict[str, Any]]:
+    """Return the variable of `trees/admin/steps.html`."""
     return [
         {
             "transition": step.transition,
@@ -25,5 +26,5 @@ def shown_steps(tree: MessageTree) -> list[dict[str, Any]]:
             "lasted": duration_in_words(step.seconds),
             "is_now": step.is_now,
         }
-        for step in read_steps(tree)
+        for step in steps
     ]

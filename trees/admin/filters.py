@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.rights import languages_of
@@ -34,7 +35,7 @@ class ByPrompt(SimpleListFilter):
     parameter_name = "prompt"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("stands", "Stands"), ("deleted", "Removed")]
+        return [("stands", gettext("Stands")), ("deleted", gettext("Removed"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         condition = {"stands": PROMPT_EXISTS, "deleted": ~PROMPT_EXISTS}.get(self.value() or "")
@@ -91,11 +92,11 @@ def chosen_language(request: HttpRequest) -> str:
 
 
 class ByLooks(SimpleListFilter):
-    title = "what it looks like"
+    title = _("what it looks like")
     parameter_name = "looks"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("other", "Another language")]
+        return [("other", gettext("Another language"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.exclude(looks_like="") if self.value() == "other" else queryset
@@ -104,7 +105,7 @@ class ByLooks(SimpleListFilter):
 class ByReading(SimpleListFilter):
     """What machines read in the present text."""
 
-    title = "what machines read"
+    title = _("what machines read")
     parameter_name = "read"
     _KINDS = {
         "personal": ReadingKind.PERSONAL_DATA,
@@ -113,7 +114,11 @@ class ByReading(SimpleListFilter):
     }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("personal", "Personal data"), ("toxic", "Toxic"), ("language", "Another language")]
+        return [
+            ("personal", gettext("Personal data")),
+            ("toxic", gettext("Toxic")),
+            ("language", gettext("Another language")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         kind = self._KINDS.get(self.value() or "")
@@ -123,7 +128,7 @@ class ByReading(SimpleListFilter):
 
 
 class ByTopic(SimpleListFilter):
-    title = "topic of the prompt"
+    title = _("topic of the prompt")
     parameter_name = "topic"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -142,14 +147,14 @@ class ByTopic(SimpleListFilter):
 class SearchBy(SimpleListFilter):
     """How the words in the search field are looked for. `MessageAdmin.get_search_results` does it."""
 
-    title = "search by"
+    title = _("search by")
     parameter_name = "by"
     MEANING = "meaning"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(self.MEANING, "Meaning, not spelling")]
+        return [(self.MEANING, gettext("Meaning, not spelling"))]
 
-    unchosen = "Words"
+    unchosen = _("Words")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset
@@ -158,13 +163,16 @@ class SearchBy(SimpleListFilter):
 class ByPrediction(SimpleListFilter):
     """What machines expect of reviewers, about texts that wait for them. `MessageAdmin.get_ordering` sorts by it."""
 
-    title = "what reviewers will say"
+    title = _("what reviewers will say")
     parameter_name = "prediction"
     REJECTED, LOWEST = "rejected", "lowest"
     ORDER = ("quality_score__accepted", "-id")
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(self.REJECTED, "Probably not accepted"), (self.LOWEST, "All predictions, lowest first")]
+        return [
+            (self.REJECTED, gettext("Probably not accepted")),
+            (self.LOWEST, gettext("All predictions, lowest first")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() not in (self.REJECTED, self.LOWEST):
@@ -182,7 +190,11 @@ class ByReview(SimpleListFilter):
     _RESULTS = {"accepted": True, "rejected": False, "open": None}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "Not decided"), ("accepted", "Accepted"), ("rejected", "Not accepted")]
+        return [
+            ("open", gettext("Not decided")),
+            ("accepted", gettext("Accepted")),
+            ("rejected", gettext("Not accepted")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()

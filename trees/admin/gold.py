@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.groups import ADMINISTER
 from oasst.accounts.models import User
@@ -15,14 +17,14 @@ from oasst.core.text.languages import name_of
 from trees.admin.about_message import AboutMessage
 from trees.admin.trees import moderate
 from trees.contributing import gold
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import Work
 from trees.models import GoldMessage
+from trees.policies.reading import current_policy
 
 WORDS = {
-    Work.LABEL_INITIAL_PROMPT: "initial prompts",
-    Work.LABEL_PROMPTER_REPLY: "replies of users",
-    Work.LABEL_ASSISTANT_REPLY: "replies of assistants",
+    Work.LABEL_INITIAL_PROMPT: _("initial prompts"),
+    Work.LABEL_PROMPTER_REPLY: _("replies of users"),
+    Work.LABEL_ASSISTANT_REPLY: _("replies of assistants"),
 }
 
 
@@ -32,12 +34,14 @@ class GoldMessageAdmin(AboutMessage, ReadOnlyAdmin):
     list_display = ("excerpt", "verdict", "lang", "source", "state", "answers", "changed_at")
     list_filter = ("active", "source", "good")
     search_fields = ("message__id__exact",)
-    search_help_text = "The id of a message"
+    search_help_text = _("The id of a message")
     list_before_template = "trees/admin/gold_pools.html"
     ordering = ("-changed_at", "-pk")
     actions = ("end",)
     acting_permission = ADMINISTER
-    empty_text = "There are none yet. In Messages, choose those whose decision is surely right, and use them as gold."
+    empty_text = _(
+        "There are none yet. In Messages, choose those whose decision is surely right, and use them as gold."
+    )
     destructive = actions
     fields = (
         "message_text",
@@ -68,23 +72,23 @@ class GoldMessageAdmin(AboutMessage, ReadOnlyAdmin):
         return super().changelist_view(request, context)
 
     def title_of(self, obj: GoldMessage) -> str:
-        return f"Gold: {plain_excerpt(obj.message.text, 60)}"
+        return gettext("Gold: %(text)s") % {"text": plain_excerpt(obj.message.text, 60)}
 
     def can_do(self, action: str, obj: GoldMessage, actor: User) -> bool:
         return obj.active
 
-    @admin.display(description="Right verdict")
+    @admin.display(description=_("Right verdict"))
     def verdict(self, row: GoldMessage) -> str:
-        return badge("keep", "success") if row.good else badge("reject", "danger")
+        return badge(gettext("keep"), "success") if row.good else badge(gettext("reject"), "danger")
 
-    @admin.display(description="State")
+    @admin.display(description=_("State"))
     def state(self, row: GoldMessage) -> str:
-        return badge("in use", "success") if row.active else badge("ended")
+        return badge(gettext("in use"), "success") if row.active else badge(gettext("ended"))
 
-    @admin.display(description="Answered rightly")
+    @admin.display(description=_("Answered rightly"))
     def answers(self, row: Any) -> str:
-        return f"{row.right} of {row.answers}" if row.answers else "not asked yet"
+        return f"{row.right} of {row.answers}" if row.answers else gettext("not asked yet")
 
-    @admin.action(description="End: no longer gold")
+    @admin.action(description=_("End: no longer gold"))
     def end(self, request: Any, chosen: QuerySet[GoldMessage]) -> None:
-        moderate(self, request, chosen, "ended", gold.unmark, "message_id")
+        moderate(self, request, chosen, gettext("ended"), gold.unmark, "message_id")

@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
@@ -64,13 +64,14 @@ from trees.admin.trees import moderate, tree_link
 from trees.contributing import gold, practice_texts
 from trees.enrichment import embeddings
 from trees.enrichment.search import in_order_of, rank_by_meaning
-from trees.lifecycle.policy import current_policy
-from trees.lifecycle.reply_scores import ScoredReplies, scores_of_replies
-from trees.models import Deletion, Message, MessageReading, PracticeText
+from trees.lifecycle.reply_scores import ScoredReplies, scores_by_rankings
+from trees.models import Deletion, Message, PracticeText
 from trees.moderation import moderator_actions, offered_actions, personal_data
 from trees.moderation.badges import message_badge, state_badge
+from trees.moderation.conversation_tree import steps_of
 from trees.moderation.finding import MAX_FOUND, MOST_AT_ONCE, find_messages, find_most_flagged
-from trees.moderation.queries import message_details
+from trees.moderation.queries import message_details, ranked_parents
+from trees.policies.reading import current_policy
 from trees.statistics.strengths import Score
 from trees.word_search import find_query
 
@@ -79,7 +80,7 @@ class EditForm(forms.Form):
     # The service checks the text, so nothing is stripped or limited here.
     text = TextField(widget=UnfoldAdminTextareaWidget({"rows": 14}))
     reason = LineField(
-        widget=UnfoldAdminTextInputWidget(), limit=500, help_text="Kept with the new text, for other moderators."
+        widget=UnfoldAdminTextInputWidget(), limit=500, help_text=_("Kept with the new text, for other moderators.")
     )
 
 
@@ -187,19 +188,18 @@ class MessageAdmin(ReadOnlyAdmin):
 
     def details(self, obj: Message) -> dict[str, Any]:
         facts = message_details(obj)
-        readings = list(MessageReading.objects.filter(revision=obj.revision_id).order_by("kind"))
         return {
             "text_changes": changes_of(facts.revisions),
             "conversation": shown_conversation(obj.tree_id, obj),
-            "steps": shown_steps(obj.tree),
-            "suggestion": personal_data.suggest(obj, readings),
+            "steps": shown_steps(steps_of(facts.transitions)),
+            "suggestion": personal_data.suggest(obj, facts.readings),
             "file": facts,
             "page_url": reverse("tree", args=[obj.pk]),
             "predictions": render_predictions(obj),
-            "readings": render_readings(obj, readings),
+            "readings": render_readings(obj, facts.readings),
             "reviews": [(review, _answers(review.labels)) for review in facts.reviews],
             "changes": word_diff(obj.correction_of.text, obj.text) if obj.correction_of else [],
-            "ranked": [_ranked(scored, obj) for scored in scores_of_replies(_ranked_parents(obj))],
+            "ranked": [_ranked(scored, obj) for scored in scores_by_rankings(ranked_parents(obj), facts.rankings)],
             "suggested": [(m, message_badge(m), word_diff(obj.text, m.text)) for m in facts.corrections],
         }
 
@@ -237,17 +237,21 @@ class MessageAdmin(ReadOnlyAdmin):
             except DomainError as error:
                 add_domain_error(form, error)
             else:
-                self.message_user(request, "The new text is stored; the old one is kept.", messages.SUCCESS)
+                self.message_user(request, gettext("The new text is stored; the old one is kept."), messages.SUCCESS)
                 return redirect("admin:trees_message_change", message_id)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Edit the text",
-            "opts": self.opts,
-            "original": message,
-            "form": form,
-            "back_url": reverse("admin:trees_message_change", args=[message_id]),
-        }
-        return render(request, "trees/admin/edit.html", context)
+        return self.form_page(
+            request,
+            form,
+            original=message,
+            title=gettext("Edit the text"),
+            intro=gettext(
+                "The text of now is kept, with everything people said of it. While reviewers can still be asked, the "
+                "new text is reviewed anew."
+            ),
+            submit=gettext("Store the new text"),
+            back_url=reverse("admin:trees_message_change", args=[message_id]),
+            back_words=gettext("Back to the message"),
+        )
 
     def personal_data_view(self, request: Any, message_id: UUID) -> HttpResponse:
         """Mask what machines found in the text, or let it stay, without asking for a reason."""
@@ -261,67 +265,67 @@ class MessageAdmin(ReadOnlyAdmin):
             with timeouts_as_busy():
                 if "mask" in request.POST:
                     personal_data.mask(**about, actor=request.user, policy=current_policy())
-                    done = "masked personal data"
+                    done = gettext("The personal data are masked.")
                 else:
                     personal_data.keep(**about, actor=request.user)
-                    done = "let personal data stay"
+                    done = gettext("The personal data stay.")
         except DomainError as error:
             self.message_user(request, error.message, messages.ERROR)
         else:
-            self.message_user(request, f"Done: {done}.", messages.SUCCESS)
+            self.message_user(request, done, messages.SUCCESS)
         return redirect("admin:trees_message_change", message_id)
 
-    @admin.display(description="Text")
+    @admin.display(description=_("Text"))
     def excerpt(self, message: Message) -> str:
         return plain_excerpt(message.text, 90)
 
-    @admin.display(description="Status")
+    @admin.display(description=_("Status"))
     def status(self, message: Message) -> str:
         return message_badge(message)
 
-    @admin.display(description="Marks")
+    @admin.display(description=_("Marks"))
     def marks(self, message: Message) -> str:
         marks = {
             _("flagged: %(number)d") % {"number": message.emojis.get("red_flag", 0)}: "red_flag" in message.emojis,
-            f"looks like {name_of(message.looks_like)}": bool(message.looks_like),
-            "edited": message.edited,
-            "by a model": message.synthetic,
-            "a suggested edit": message.correction_of_id is not None,
+            gettext("looks like %(language)s") % {"language": name_of(message.looks_like)}: bool(message.looks_like),
+            gettext("edited"): message.edited,
+            gettext("by a model"): message.synthetic,
+            gettext("a suggested edit"): message.correction_of_id is not None,
         }
         return format_html_join(" ", "{}", [(badge(mark),) for mark, is_so in marks.items() if is_so])
 
-    @admin.display(description="Accepted?")
+    @admin.display(description=_("Accepted?"))
     def prediction(self, message: Message) -> str:
         return f"{message.quality_score.accepted:.2f}"
 
-    @admin.display(description="Looks like", empty_value="the same")
-    def looks_like_language(self, message: Message) -> str | None:
-        return badge(name_of(message.looks_like), "warning") if message.looks_like else None
+    @admin.display(description=_("Looks like"))
+    def looks_like_language(self, message: Message) -> str:
+        return badge(name_of(message.looks_like), "warning") if message.looks_like else gettext("the same")
 
-    @admin.display(description="Conversation")
+    @admin.display(description=_("Conversation"))
     def conversation(self, message: Message) -> str:
         return format_html("{} {}", tree_link(message.tree_id), state_badge(message.tree.state))
 
-    @admin.display(description="Text")
+    @admin.display(description=_("Text"))
     def text_of_now(self, message: Message) -> str:
         return render_message(message.text)
 
     @admin.action(description=_("Remove, with everything below"))
     def delete(self, request: Any, chosen: QuerySet[Message]) -> None:
-        moderate(self, request, chosen, "removed", moderator_actions.delete_message, "message_id")
+        moderate(self, request, chosen, gettext("removed"), moderator_actions.delete_message, "message_id")
 
-    @admin.action(description="Use as gold: the decision is surely right")
+    @admin.action(description=_("Use as gold: the decision is surely right"))
     def mark_gold(self, request: Any, chosen: QuerySet[Message]) -> None:
         def act(message: Message, reason: str) -> None:
             gold.mark(message_id=message.pk, actor=request.user, reason=reason, policy=current_policy())
 
-        self.act_on_each(request, chosen, "used as gold", act)
+        self.act_on_each(request, chosen, gettext("used as gold"), act)
 
-    @admin.action(description="Use for practice: the reason is the explanation that people read")
+    @admin.action(description=_("Use for practice: the reason is the explanation that people read"))
     def choose_for_review(self, request: Any, chosen: QuerySet[Message]) -> None:
         self._choose(request, chosen, PracticeText.Exercise.REVIEW)
 
-    @admin.action(description="Use the order of its replies for practice: the reason is the explanation")
+    @admin.action(description=_("Use the order of its replies for practice: the reason is the explanation"))
     def choose_for_ranking(self, request: Any, chosen: QuerySet[Message]) -> None:
         self._choose(request, chosen, PracticeText.Exercise.RANKING)
 
@@ -331,7 +335,7 @@ class MessageAdmin(ReadOnlyAdmin):
                 message_id=message.pk, exercise=exercise, actor=request.user, reason=reason, policy=current_policy()
             )
 
-        self.act_on_each(request, chosen, "used for practice", act)
+        self.act_on_each(request, chosen, gettext("used for practice"), act)
 
 
 def is_by_prediction(request: HttpRequest) -> bool:
@@ -350,11 +354,6 @@ def _page_number(request: HttpRequest) -> int:
 def _answers(labels: dict[str, float | None]) -> list[tuple[str, float]]:
     """Return the labels that were answered."""
     return [(name.replace("_", " "), value) for name, value in labels.items() if value is not None]
-
-
-def _ranked_parents(message: Message) -> list[UUID]:
-    """Return the messages whose replies are compared on the page of a message: the one it answers, and itself."""
-    return [message.parent_id, message.pk] if message.parent_id else [message.pk]
 
 
 def _ranked(scored: ScoredReplies, message: Message) -> dict[str, Any]:
@@ -385,7 +384,7 @@ class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
     list_display = ("excerpt", "messages_taken", "reason", "actor", "created_at", "undone_at", "undone_by")
     list_filter = (("undone_at", admin.EmptyFieldListFilter), ByLanguageOfMessage)
     search_fields = ("tree__id__exact", "message__id__exact")
-    search_help_text = "The id of a conversation or of the message that was deleted first"
+    search_help_text = _("The id of a conversation or of the message that was deleted first")
     ordering = ("-id",)
     actions = ("undelete",)
     fields = (
@@ -404,19 +403,19 @@ class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
         return rows.defer("message__search")
 
     def title_of(self, obj: Deletion) -> str:
-        return f"Removal of: {plain_excerpt(obj.message.text, 60)}"
+        return gettext("Removal of: %(text)s") % {"text": plain_excerpt(obj.message.text, 60)}
 
     def can_do(self, action: str, obj: Deletion, actor: User) -> bool:
         return may_act_in(actor, obj.message.lang) and offered_actions.may_undelete(obj, actor)
 
-    @admin.display(description="Messages")
+    @admin.display(description=_("Messages"))
     def messages_taken(self, deletion: Deletion) -> int:
         return len(deletion.message_ids)
 
-    @admin.display(description="Conversation")
+    @admin.display(description=_("Conversation"))
     def conversation(self, deletion: Deletion) -> str:
         return tree_link(deletion.tree_id)
 
     @admin.action(description=_("Bring back"))
     def undelete(self, request: Any, chosen: QuerySet[Deletion]) -> None:
-        moderate(self, request, chosen, "brought back", moderator_actions.undelete, "deletion_id")
+        moderate(self, request, chosen, gettext("brought back"), moderator_actions.undelete, "deletion_id")

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.models import User
@@ -16,10 +17,10 @@ from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_message
 from trees.admin.filters import ByLanguageOfPair
 from trees.admin.trees import tree_link
 from trees.enrichment.pairs import decide, waiting_pairs
-from trees.lifecycle.policy import current_policy
 from trees.models import Message, NearDuplicate
 from trees.moderation import moderator_actions
 from trees.moderation.badges import message_badge
+from trees.policies.reading import current_policy
 
 TONES = {
     NearDuplicate.Status.OPEN: "warning",
@@ -30,11 +31,15 @@ EXCERPT = 90
 
 
 class Waiting(admin.SimpleListFilter):
-    title = "waits for a moderator"
+    title = _("waits for a moderator")
     parameter_name = "waits"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Prompts and replies"), ("prompts", "Prompts"), ("replies", "Replies")]
+        return [
+            ("yes", gettext("Prompts and replies")),
+            ("prompts", gettext("Prompts")),
+            ("replies", gettext("Replies")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[NearDuplicate]) -> QuerySet[NearDuplicate]:
         if self.value() == "yes":
@@ -57,7 +62,7 @@ class NearDuplicateAdmin(ReadOnlyAdmin):
     list_display = ("older_excerpt", "newer_excerpt", "status_now", "same_wording", "same_meaning", "created_at")
     list_filter = (Waiting, "status", ByLanguageOfPair)
     search_fields = ("first__id__exact", "second__id__exact")
-    search_help_text = "The id of a message"
+    search_help_text = _("The id of a message")
     ordering = ("-id",)
     actions = ("dismiss", "halt", "delete_newer")
     destructive = ("delete_newer",)
@@ -72,49 +77,49 @@ class NearDuplicateAdmin(ReadOnlyAdmin):
         return rows.defer("first__search", "second__search")
 
     def title_of(self, obj: NearDuplicate) -> str:
-        return f"Repeated: {plain_excerpt(newer(obj).text, 60)}"
+        return gettext("Repeated: %(text)s") % {"text": plain_excerpt(newer(obj).text, 60)}
 
     def can_do(self, action: str, obj: NearDuplicate, actor: User) -> bool:
         if obj.status != NearDuplicate.Status.OPEN or not may_act_in(actor, obj.first.lang):
             return False
         return action == "dismiss" or (not newer(obj).deleted and (action != "halt" or obj.first.parent_id is None))
 
-    @admin.display(description="First written")
+    @admin.display(description=_("First written"))
     def older_excerpt(self, pair: NearDuplicate) -> str:
         return plain_excerpt(older(pair).text, EXCERPT)
 
-    @admin.display(description="Written again")
+    @admin.display(description=_("Written again"))
     def newer_excerpt(self, pair: NearDuplicate) -> str:
         return plain_excerpt(newer(pair).text, EXCERPT)
 
-    @admin.display(description="Status")
+    @admin.display(description=_("Status"))
     def status_now(self, pair: NearDuplicate) -> str:
         return badge(pair.get_status_display(), TONES[NearDuplicate.Status(pair.status)])
 
-    @admin.display(description="Same wording")
+    @admin.display(description=_("Same wording"))
     def same_wording(self, pair: NearDuplicate) -> str | None:
         return None if pair.wording is None else f"{pair.wording:.0%}"
 
-    @admin.display(description="Same meaning")
+    @admin.display(description=_("Same meaning"))
     def same_meaning(self, pair: NearDuplicate) -> str | None:
         return None if pair.meaning is None else f"{pair.meaning:.0%}"
 
-    @admin.display(description="First written")
+    @admin.display(description=_("First written"))
     def older_text(self, pair: NearDuplicate) -> str:
         return _text(older(pair))
 
-    @admin.display(description="Written again")
+    @admin.display(description=_("Written again"))
     def newer_text(self, pair: NearDuplicate) -> str:
         return _text(newer(pair))
 
-    @admin.action(description="They are different enough")
+    @admin.action(description=_("They are different enough"))
     def dismiss(self, request: Any, chosen: QuerySet[NearDuplicate]) -> None:
         def dismiss(pair: NearDuplicate, reason: str) -> None:
             decide(pair_id=pair.pk, actor=request.user, reason=reason, status=NearDuplicate.Status.DISMISSED)
 
-        self.act_on_each(request, chosen, "stays", dismiss)
+        self.act_on_each(request, chosen, gettext("stays"), dismiss)
 
-    @admin.action(description="Stop the newer conversation")
+    @admin.action(description=_("Stop the newer conversation"))
     def halt(self, request: Any, chosen: QuerySet[NearDuplicate]) -> None:
         def halt(pair: NearDuplicate, reason: str) -> None:
             moderator_actions.halt(
@@ -125,7 +130,7 @@ class NearDuplicateAdmin(ReadOnlyAdmin):
                 pair_id=pair.pk,
             )
 
-        self.act_on_each(request, chosen, "stopped", halt)
+        self.act_on_each(request, chosen, gettext("stopped"), halt)
 
     @admin.action(description=_("Remove the newer message, with everything below"))
     def delete_newer(self, request: Any, chosen: QuerySet[NearDuplicate]) -> None:
@@ -138,11 +143,11 @@ class NearDuplicateAdmin(ReadOnlyAdmin):
                 pair_id=pair.pk,
             )
 
-        self.act_on_each(request, chosen, "removed", delete)
+        self.act_on_each(request, chosen, gettext("removed"), delete)
 
 
 def _text(message: Message) -> str:
     address = reverse("admin:trees_message_change", args=[message.pk])
-    link = format_html('<a class="text-link" href="{}">Open the message</a>', address)
-    tree = tree_link(message.tree_id, "Open the conversation")
+    link = format_html('<a class="text-link" href="{}">{}</a>', address, gettext("Open the message"))
+    tree = tree_link(message.tree_id, gettext("Open the conversation"))
     return format_html("{}{} {} {}", render_message(message.text), link, tree, message_badge(message))

@@ -49,7 +49,7 @@ class OpeningAdmin(AboutMessage, ReadOnlyAdmin):
         *(("what", "lang"), ("priority", "deferred"), ("holder", "held_until"), "created_at"),
     )
     readonly_fields = ("message_text", "answered", "author_of_message", "conversation", "what")
-    empty_text = "No conversation waits for anybody."
+    empty_text = _("No conversation waits for anybody.")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[FormChangeList]:
         return FormChangeList

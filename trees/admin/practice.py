@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.groups import ADMINISTER
 from oasst.accounts.models import User
@@ -22,16 +24,16 @@ class PracticeTextAdmin(AboutMessage, ReadOnlyAdmin):
     list_display = ("excerpt", "exercise", "lang", "state", "actor", "changed_at")
     list_filter = ("active", "exercise")
     search_fields = ("message__id__exact",)
-    search_help_text = "The id of a message"
+    search_help_text = _("The id of a message")
     ordering = ("-changed_at", "-pk")
     actions = ("explain", "end")
     acting_permission = ADMINISTER
-    empty_text = (
+    empty_text = _(
         "There are none yet: practice uses the examples that ship with the software. In Messages, choose accepted ones "
         "that teach something, write why beside the action, and use them for practice."
     )
     destructive = ("end",)
-    reason_label = "Reason, or the explanation that people read"
+    reason_label = _("Reason, or the explanation that people read")
     fields = (
         *("message_text", "answered", "explanation_text", ("exercise", "work"), ("lang", "state")),
         *("actor", ("created_at", "changed_at")),
@@ -43,27 +45,27 @@ class PracticeTextAdmin(AboutMessage, ReadOnlyAdmin):
         return rows.annotate(is_current=F("message__revision"))
 
     def title_of(self, obj: PracticeText) -> str:
-        return f"Practice: {plain_excerpt(obj.message.text, 60)}"
+        return gettext("Practice: %(text)s") % {"text": plain_excerpt(obj.message.text, 60)}
 
     def can_do(self, action: str, obj: PracticeText, actor: User) -> bool:
         return obj.active
 
-    @admin.display(description="State")
+    @admin.display(description=_("State"))
     def state(self, row: Any) -> str:
         if not row.active:
-            return badge("ended")
+            return badge(gettext("ended"))
         if row.is_current != row.revision_id:
-            return badge("edited since: choose it again", "warning")
-        return badge("in use", "success")
+            return badge(gettext("edited since: choose it again"), "warning")
+        return badge(gettext("in use"), "success")
 
-    @admin.display(description="Explanation")
+    @admin.display(description=_("Explanation"))
     def explanation_text(self, row: PracticeText) -> str:
         return render_plain_text(row.explanation)
 
-    @admin.action(description="Replace the explanation by the text beside")
+    @admin.action(description=_("Replace the explanation by the text beside"))
     def explain(self, request: Any, chosen: QuerySet[PracticeText]) -> None:
-        moderate(self, request, chosen, "explained", practice_texts.explain, "text_id")
+        moderate(self, request, chosen, gettext("explained"), practice_texts.explain, "text_id")
 
-    @admin.action(description="End: no longer for practice")
+    @admin.action(description=_("End: no longer for practice"))
     def end(self, request: Any, chosen: QuerySet[PracticeText]) -> None:
-        moderate(self, request, chosen, "ended", practice_texts.end, "text_id")
+        moderate(self, request, chosen, gettext("ended"), practice_texts.end, "text_id")

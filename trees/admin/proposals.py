@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.models import User
@@ -26,7 +27,7 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
     list_display = ("excerpt", "status_now", "kind", "voices", "meanwhile", "state_of_message", "created_at")
     list_filter = ("status", "kind", "hides", ByLanguageOfMessage)
     search_fields = ("message__id__exact", "tree__id__exact")
-    search_help_text = "The id of a message or of its conversation"
+    search_help_text = _("The id of a message or of its conversation")
     actions = ("uphold", "dismiss")
     destructive = ("uphold",)
     change_form_outer_after_template = "trees/admin/proposal.html"
@@ -60,19 +61,19 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
             return False
         return action != "dismiss" or not offered_actions.is_own(obj.message, actor)
 
-    @admin.display(description="Status")
+    @admin.display(description=_("Status"))
     def status_now(self, proposal: Proposal) -> str:
         return badge(proposal.get_status_display(), TONES[Status(proposal.status)])
 
-    @admin.display(description="While it is open")
+    @admin.display(description=_("While it is open"))
     def meanwhile(self, proposal: Proposal) -> str:
-        parts = {"the message is hidden": proposal.hides, "the conversation waits": proposal.stops}
-        return ", ".join(part for part, is_so in parts.items() if is_so) or "everything goes on"
+        parts = {gettext("the message is hidden"): proposal.hides, gettext("the conversation waits"): proposal.stops}
+        return ", ".join(part for part, is_so in parts.items() if is_so) or gettext("everything goes on")
 
     @admin.action(description=_("Remove the message, with everything below"))
     def uphold(self, request: Any, chosen: QuerySet[Proposal]) -> None:
-        moderate(self, request, chosen, "removed", moderator_actions.uphold, "proposal_id")
+        moderate(self, request, chosen, gettext("removed"), moderator_actions.uphold, "proposal_id")
 
-    @admin.action(description="Let the message stay")
+    @admin.action(description=_("Let the message stay"))
     def dismiss(self, request: Any, chosen: QuerySet[Proposal]) -> None:
-        moderate(self, request, chosen, "stays", moderator_actions.dismiss, "proposal_id")
+        moderate(self, request, chosen, gettext("stays"), moderator_actions.dismiss, "proposal_id")

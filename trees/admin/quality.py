@@ -6,6 +6,9 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from oasst.core.text.languages import name_of
@@ -27,7 +30,10 @@ LINK = '<a class="text-link" href="{}">{}</a>'
 class QualityModelAdmin(ReadOnlyAdmin):
     list_display = ("target", "language", "status", "texts", "error_saved", "auc", "learned_at")
     ordering = ("target", "lang")
-    empty_text = f"Nothing is learned yet. It takes {LEAST_TEXTS} decided texts with vectors; learn_quality says more."
+    empty_text = format_lazy(
+        _("Nothing is learned yet. It takes {number} decided texts with vectors; learn_quality says more."),
+        number=LEAST_TEXTS,
+    )
     fields = (
         *("target", "language", "status", ("texts", "mean"), "error_saved", "errors", "auc", "lowest"),
         *("version", "embedding_model", "learned_at"),
@@ -51,25 +57,25 @@ class QualityModelAdmin(ReadOnlyAdmin):
             ),
         }
 
-    @admin.display(description="Language")
+    @admin.display(description=_("Language"))
     def language(self, model: QualityModel) -> str:
-        return name_of(model.lang) if model.lang else "all without a model of their own"
+        return name_of(model.lang) if model.lang else gettext("all without a model of their own")
 
-    @admin.display(description="State")
+    @admin.display(description=_("State"))
     def status(self, model: QualityModel) -> SafeString:
         return badge(model.get_state_display(), TONES[QualityModel.State(model.state)])
 
-    @admin.display(description="On average")
+    @admin.display(description=_("On average"))
     def mean(self, model: QualityModel) -> str | None:
         return _figure(model, "{mean:.3f}")
 
-    @admin.display(description="Error saved")
+    @admin.display(description=_("Error saved"))
     def error_saved(self, model: QualityModel) -> str | None:
         return _figure(model, "{skill:.1%} ({skill_low:.1%} to {skill_high:.1%})")
 
-    @admin.display(description="Squared error (Brier score)")
+    @admin.display(description=_("Squared error (Brier score)"))
     def errors(self, model: QualityModel) -> str | None:
-        return _figure(model, "{brier:.4f}; {base_brier:.4f} when the average is always predicted")
+        return _figure(model, gettext("{brier:.4f}; {base_brier:.4f} when the average is always predicted"))
 
     @admin.display(description="AUC")
     def auc(self, model: QualityModel) -> str | None:
@@ -77,9 +83,11 @@ class QualityModelAdmin(ReadOnlyAdmin):
             return None
         return _figure(model, "{auc:.3f} ({auc_low:.3f} to {auc_high:.3f})")
 
-    @admin.display(description="The lowest predictions")
+    @admin.display(description=_("The lowest predictions"))
     def lowest(self, model: QualityModel) -> str | None:
-        return _figure(model, "of the {lowest_texts} texts with the lowest ones, the average is {lowest_mean:.3f}")
+        return _figure(
+            model, gettext("of the {lowest_texts} texts with the lowest ones, the average is {lowest_mean:.3f}")
+        )
 
 
 def _figure(model: QualityModel, form: str) -> str | None:
@@ -98,10 +106,14 @@ def _line(prediction: Prediction) -> SafeString:
     address = reverse("admin:trees_qualitymodel_change", args=[prediction.model.pk])
     similar = prediction.similar
     if prediction.model.target == QualityModel.Target.ACCEPTED:
-        text = "A machine's prediction: {} of 1 that reviewers accept it. Of {} texts with similar ones {} were. {}"
+        text = gettext(
+            "A machine's prediction: {} of 1 that reviewers accept it. Of {} texts with similar ones {} were. {}"
+        )
         actual = f"{similar.actual:.0%}"
     else:
-        text = "A machine's prediction of its quality: {} of 1. Of {} texts with similar ones the mean was {}. {}"
+        text = gettext(
+            "A machine's prediction of its quality: {} of 1. Of {} texts with similar ones the mean was {}. {}"
+        )
         actual = f"{similar.actual:.2f}"
-    link = format_html(LINK, address, "How good the predictions are")
+    link = format_html(LINK, address, gettext("How good the predictions are"))
     return format_html(text, badge(f"{prediction.value:.2f}"), similar.texts, actual, link)

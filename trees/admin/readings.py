@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from inference.scoring.personal_data import MASKS
 from oasst.core.read_only_admin import badge
@@ -19,7 +20,7 @@ def render_readings(message: Message, rows: Iterable[MessageReading]) -> SafeStr
     """Return a list of what was read of the present text, and what was given up. `rows` are its readings."""
     lines = [line for row in rows for line in (*_lines(row, message), *_given_up(row))]
     if not lines:
-        return SafeString("<p>Nothing yet.</p>")
+        return format_html("<p>{}</p>", gettext("Nothing yet."))
     return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", [(line,) for line in lines]))
 
 
@@ -30,13 +31,13 @@ def _lines(row: MessageReading, message: Message) -> Iterator[SafeString]:
     match row.kind:
         case ReadingKind.LANGUAGE:
             lang = result["lang"]
-            what = f"{name_of(lang)} ({result['confidence']:.0%})" if lang else "unknown"
-            yield format_html("Language: {}", badge(what, "warning") if row.flagged else what)
+            what = f"{name_of(lang)} ({result['confidence']:.0%})" if lang else gettext("unknown")
+            yield format_html(gettext("Language: {}"), badge(what, "warning") if row.flagged else what)
         case ReadingKind.TOXICITY:
             scores = sorted(result.items(), key=lambda item: -item[1])
             listed = ", ".join(f"{name.replace('_', ' ')} {score:.2f}" for name, score in scores if score >= _LOW)
-            what = listed or f"below {_LOW}"
-            yield format_html("Toxicity by {}: {}", row.model, badge(what, "warning") if row.flagged else what)
+            what = listed or gettext("below %(number)s") % {"number": _LOW}
+            yield format_html(gettext("Toxicity by {}: {}"), row.model, badge(what, "warning") if row.flagged else what)
         case ReadingKind.PERSONAL_DATA:
             for start, end, kind in result["spans"]:
                 # During an update a newer worker may have found a kind that this process does not know.
@@ -47,7 +48,7 @@ def _lines(row: MessageReading, message: Message) -> Iterator[SafeString]:
 def _given_up(row: MessageReading) -> Iterator[SafeString]:
     if row.due_at is None and row.error:
         name = row.kind.replace("_", " ").capitalize()
-        yield format_html("{}: {} {}", name, badge("given up", "warning"), row.error)
+        yield format_html("{}: {} {}", name, badge(gettext("given up"), "warning"), row.error)
 
 
 def _marked(text: str, start: int, end: int) -> SafeString:

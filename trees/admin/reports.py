@@ -8,6 +8,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.models import User
 from oasst.accounts.rights import may_act_in
@@ -15,9 +17,9 @@ from oasst.core.errors import Conflict
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, render_plain_text
 from trees.admin.about_message import AboutMessage
 from trees.admin.filters import ByLanguageOfMessage
-from trees.lifecycle.policy import current_policy
 from trees.models import Report
 from trees.moderation import moderator_actions, offered_actions
+from trees.policies.reading import current_policy
 
 TONES = {Report.Status.OPEN: "warning", Report.Status.UPHELD: "success", Report.Status.DISMISSED: ""}
 
@@ -27,8 +29,8 @@ class OutcomeForm(ReasonForm):
         super().__init__(*args, **kwargs)
         self.fields["reason"].widget.attrs.update(
             {
-                "placeholder": "What came of it? (required, the reporter reads it)",
-                "aria-label": "Outcome",
+                "placeholder": gettext("What came of it? (required, the reporter reads it)"),
+                "aria-label": gettext("Outcome"),
                 "data-limit": 1000,
             }
         )
@@ -37,12 +39,12 @@ class OutcomeForm(ReasonForm):
 @admin.register(Report)
 class ReportAdmin(AboutMessage, ReadOnlyAdmin):
     action_form = OutcomeForm
-    reason_label = "What came of it"
+    reason_label = _("What came of it")
     reason_limit = 1000
     list_display = ("about", "state_of_report", "category", "excerpt", "state_of_message", "reporter", "created_at")
     list_filter = ("status", "category", ByLanguageOfMessage)
     search_fields = ("message__id__exact", "message__tree__id__exact", "text")
-    search_help_text = "A piece of what the reporter wrote, or the id of a message or of its conversation"
+    search_help_text = _("A piece of what the reporter wrote, or the id of a message or of its conversation")
     actions = ("uphold", "dismiss")
     fields = (
         *(
@@ -77,32 +79,34 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
 
     def details(self, obj: Report) -> dict[str, Any]:
         address = reverse("admin:trees_message_change", args=[obj.message_id])
-        words = "To uphold a report only records that it was right. To delete or edit the message, go to {}. {}"
-        link = format_html('<a class="text-link" href="{}">the page of the message</a>', address)
-        return {"acts_help": format_html(words, link, "To dismiss it lets the message stay.")}
+        words = gettext(
+            "To uphold a report only records that it was right. To delete or edit the message, go to {}. {}"
+        )
+        link = format_html('<a class="text-link" href="{}">{}</a>', address, gettext("the page of the message"))
+        return {"acts_help": format_html(words, link, gettext("To dismiss it lets the message stay."))}
 
     def can_do(self, action: str, obj: Report, actor: User) -> bool:
         if obj.status != Report.Status.OPEN or not may_act_in(actor, obj.message.lang):
             return False
         return action != "dismiss" or not offered_actions.is_own(obj.message, actor)
 
-    @admin.display(description="What the reporter says")
+    @admin.display(description=_("What the reporter says"))
     def about(self, report: Report) -> str:
-        return Truncator(" ".join(report.text.split())).chars(60) or "(no words)"
+        return Truncator(" ".join(report.text.split())).chars(60) or gettext("(no words)")
 
-    @admin.display(description="Status")
+    @admin.display(description=_("Status"))
     def state_of_report(self, report: Report) -> str:
         return badge(report.get_status_display(), TONES[Report.Status(report.status)])
 
-    @admin.display(description="What the reporter says")
+    @admin.display(description=_("What the reporter says"))
     def report_text(self, report: Report) -> str:
         return render_plain_text(report.text)
 
-    @admin.action(description="Uphold (record only)")
+    @admin.action(description=_("Uphold (record only)"))
     def uphold(self, request: Any, chosen: QuerySet[Report]) -> None:
         self._settle(request, chosen, Report.Status.UPHELD)
 
-    @admin.action(description="Dismiss")
+    @admin.action(description=_("Dismiss"))
     def dismiss(self, request: Any, chosen: QuerySet[Report]) -> None:
         self._settle(request, chosen, Report.Status.DISMISSED)
 

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_plain_text
 from trees.models import Snapshot
@@ -41,40 +42,40 @@ class SnapshotAdmin(ReadOnlyAdmin):
         is_list = request.resolver_match is not None and request.resolver_match.url_name == "trees_snapshot_changelist"
         return rows.defer("withdrawn", "card", "manifest") if is_list else rows
 
-    @admin.display(description="State")
+    @admin.display(description=_("State"))
     def status(self, snapshot: Snapshot) -> SafeString:
         return badge(snapshot.get_state_display(), TONES[Snapshot.State(snapshot.state)])
 
-    @admin.display(description="Trees")
+    @admin.display(description=_("Trees"))
     def trees(self, snapshot: Snapshot) -> int:
         return self._count(snapshot, "trees")
 
-    @admin.display(description="Messages")
+    @admin.display(description=_("Messages"))
     def messages(self, snapshot: Snapshot) -> int:
         return self._count(snapshot, "messages")
 
-    @admin.display(description="Options")
+    @admin.display(description=_("Options"))
     def options(self, snapshot: Snapshot) -> SafeString:
         return _lines({name: json.dumps(value) for name, value in snapshot.filters.items()})
 
-    @admin.display(description="Contents")
+    @admin.display(description=_("Contents"))
     def contents(self, snapshot: Snapshot) -> SafeString:
         return _lines(snapshot.counts.get("has", {}))
 
-    @admin.display(description="Why its messages may be published")
+    @admin.display(description=_("Why its messages may be published"))
     def bases(self, snapshot: Snapshot) -> SafeString:
         return _lines(snapshot.counts.get("bases", {}))
 
-    @admin.display(description="Left out")
+    @admin.display(description=_("Left out"))
     def left_out(self, snapshot: Snapshot) -> SafeString:
         reasons = snapshot.counts.get("left_out", {})
         return _lines({f"{kind}, {why}": number for kind in reasons for why, number in reasons[kind].items()})
 
-    @admin.display(description="First written with")
+    @admin.display(description=_("First written with"))
     def written_with(self, snapshot: Snapshot) -> SafeString:
         return _lines(snapshot.libraries)
 
-    @admin.display(description="SHA-256 of its files")
+    @admin.display(description=_("SHA-256 of its files"))
     def file_digests(self, snapshot: Snapshot) -> SafeString:
         return _lines({path: facts["sha256"] for path, facts in snapshot.files.items()})
 

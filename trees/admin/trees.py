@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from oasst.accounts.models import User
 from oasst.accounts.rights import may_act_in
@@ -22,13 +23,14 @@ from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin
 from trees.admin.conversation import shown_conversation, shown_steps
 from trees.admin.filters import ByLanguage, ByPrompt, ByState
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import TABLE, State
 from trees.models import Message, MessageTree, TreeTransition
 from trees.moderation import moderator_actions, offered_actions
 from trees.moderation.badges import state_badge
+from trees.moderation.conversation_tree import read_steps
 from trees.moderation.finding import find_trees
 from trees.moderation.queries import tree_details, with_prompts
+from trees.policies.reading import current_policy
 
 
 def tree_link(tree_id: UUID, text: str = "") -> SafeString:
@@ -53,7 +55,9 @@ class TreeAdmin(ReadOnlyAdmin):
     change_list_template = FILTER_FORM
     list_filter = (ByState, ByLanguage, ByPrompt)
     search_fields = ("id",)
-    search_help_text = 'Words of the prompt, "a piece of it", or the id of the conversation or of a message'
+    search_help_text = gettext_lazy(
+        'Words of the prompt, "a piece of it", or the id of the conversation or of a message'
+    )
     ordering = ("-number",)
     actions = ("halt", "resume", "retry_scoring")
     fields = (
@@ -89,7 +93,7 @@ class TreeAdmin(ReadOnlyAdmin):
             "file": facts,
             "openings": facts.openings,
             "conversation": shown_conversation(obj.pk),
-            "steps": shown_steps(obj),
+            "steps": shown_steps(read_steps(obj)),
         }
 
     def can_do(self, action: str, obj: MessageTree, actor: User) -> bool:
@@ -101,37 +105,37 @@ class TreeAdmin(ReadOnlyAdmin):
             return offered_actions.may_resume(obj, actor)
         return obj.state != State.HALTED_BY_MODERATOR
 
-    @admin.display(description="Prompt")
+    @admin.display(description=gettext_lazy("Prompt"))
     def prompt(self, tree: Any) -> str:
         return plain_excerpt(tree.prompt or "", 90)
 
-    @admin.display(description="State")
+    @admin.display(description=gettext_lazy("State"))
     def in_state(self, tree: MessageTree) -> str:
         return state_badge(tree.state)
 
-    @admin.display(description="What that means")
+    @admin.display(description=gettext_lazy("What that means"))
     def meaning(self, tree: MessageTree) -> str:
         return TABLE[State(tree.state)].meaning
 
-    @admin.display(description="Stopped while")
+    @admin.display(description=gettext_lazy("Stopped while"))
     def was_before(self, tree: MessageTree) -> str:
         return state_badge(tree.halted_from)
 
-    @admin.display(description="Messages")
+    @admin.display(description=gettext_lazy("Messages"))
     def size(self, tree: Any) -> int:
         return tree.size or 0
 
-    @admin.action(description="Stop")
+    @admin.action(description=gettext_lazy("Stop"))
     def halt(self, request: Any, chosen: QuerySet[MessageTree]) -> None:
-        moderate(self, request, chosen, "stopped", moderator_actions.halt, "tree_id")
+        moderate(self, request, chosen, _("stopped"), moderator_actions.halt, "tree_id")
 
-    @admin.action(description="Let go on")
+    @admin.action(description=gettext_lazy("Let go on"))
     def resume(self, request: Any, chosen: QuerySet[MessageTree]) -> None:
-        moderate(self, request, chosen, "goes on", moderator_actions.resume, "tree_id")
+        moderate(self, request, chosen, _("goes on"), moderator_actions.resume, "tree_id")
 
-    @admin.action(description="Score again")
+    @admin.action(description=gettext_lazy("Score again"))
     def retry_scoring(self, request: Any, chosen: QuerySet[MessageTree]) -> None:
-        moderate(self, request, chosen, "scored", moderator_actions.retry_scoring, "tree_id")
+        moderate(self, request, chosen, _("scored"), moderator_actions.retry_scoring, "tree_id")
 
 
 @admin.register(TreeTransition)
@@ -140,7 +144,7 @@ class TransitionAdmin(ReadOnlyAdmin):
     list_filter = ("to_state",)
     list_select_related = ("actor",)
     search_fields = ("tree__id__exact",)
-    search_help_text = "The id of a conversation"
+    search_help_text = gettext_lazy("The id of a conversation")
     ordering = ("-id",)
     fields = ("at", "of_tree", "left", "entered", "reason", "actor")
     readonly_fields = ("of_tree", "left", "entered")
@@ -155,14 +159,14 @@ class TransitionAdmin(ReadOnlyAdmin):
     def title_of(self, obj: Any) -> str:
         return f"{TABLE[State(obj.to_state)].label}: {plain_excerpt(obj.prompt or '', 50)}"
 
-    @admin.display(description="Conversation")
+    @admin.display(description=gettext_lazy("Conversation"))
     def of_tree(self, step: Any) -> str:
         return tree_link(step.tree_id, plain_excerpt(step.prompt or "", 60))
 
-    @admin.display(description="From")
+    @admin.display(description=gettext_lazy("From"))
     def left(self, step: TreeTransition) -> str:
         return state_badge(step.from_state)
 
-    @admin.display(description="To")
+    @admin.display(description=gettext_lazy("To"))
     def entered(self, step: TreeTransition) -> str:
         return state_badge(step.to_state)

@@ -7,6 +7,8 @@ from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.authentication.reauthentication import requires_proof
 from oasst.accounts.groups import OPERATE
@@ -27,12 +29,12 @@ class WebhookForm(forms.ModelForm):
     actor: User
 
     api_client = forms.ModelChoiceField(ApiClient.objects.order_by("name"), label="API client")
-    url = LineField(label="Address", limit=500, help_text="https, on the public internet.")
+    url = LineField(label=_("Address"), limit=500, help_text=_("https, on the public internet."))
     events = forms.MultipleChoiceField(
         choices=[(event, event) for event in webhooks.EVENTS.values()],
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="Of which events it is told; none chosen means all.",
+        help_text=_("Of which events it is told; none chosen means all."),
     )
 
     class Meta:
@@ -111,51 +113,54 @@ class WebhookAdmin(ReadOnlyAdmin):
             return not obj.enabled
         return obj.enabled or action not in ("switch_off", "send_ping")
 
-    @admin.display(description="State")
+    @admin.display(description=_("State"))
     def standing(self, webhook: Webhook) -> SafeString:
         if not webhook.enabled:
-            return badge("switched off", "danger")
-        return badge("fails", "warning") if webhook.failures else badge("on", "success")
+            return badge(gettext("switched off"), "danger")
+        return badge(gettext("fails"), "warning") if webhook.failures else badge(gettext("on"), "success")
 
-    @admin.display(description="Waiting")
+    @admin.display(description=_("Waiting"))
     def waiting(self, webhook: Any) -> int:
         return webhook.waiting_count
 
-    @admin.action(description="Send a ping")
+    @admin.action(description=_("Send a ping"))
     def send_ping(self, request: Any, chosen: QuerySet[Webhook]) -> None:
-        self.act_on_each(request, chosen, "a ping is on its way", lambda webhook, reason: webhooks.ping(webhook))
+        self.act_on_each(
+            request, chosen, gettext("a ping is on its way"), lambda webhook, reason: webhooks.ping(webhook)
+        )
 
-    @admin.action(description="Make a new secret")
+    @admin.action(description=_("Make a new secret"))
     @requires_proof
     def renew_secret(self, request: Any, chosen: QuerySet[Webhook]) -> None:
         def act(webhook: Webhook, reason: str) -> None:
             self._show_secret(request, webhooks.new_secret(webhook, actor=request.user, reason=reason))
 
-        self.act_on_each(request, chosen, "has a new secret; the one before is good for a day", act)
+        self.act_on_each(request, chosen, gettext("has a new secret; the one before is good for a day"), act)
 
-    @admin.action(description="Switch on")
+    @admin.action(description=_("Switch on"))
     def switch_on(self, request: Any, chosen: QuerySet[Webhook]) -> None:
         def act(webhook: Webhook, reason: str) -> None:
             webhooks.switch(webhook, on=True, actor=request.user, reason=reason)
 
-        self.act_on_each(request, chosen, "switched on", act)
+        self.act_on_each(request, chosen, gettext("switched on"), act)
 
-    @admin.action(description="Switch off")
+    @admin.action(description=_("Switch off"))
     def switch_off(self, request: Any, chosen: QuerySet[Webhook]) -> None:
         def act(webhook: Webhook, reason: str) -> None:
             webhooks.switch(webhook, on=False, actor=request.user, reason=reason)
 
-        self.act_on_each(request, chosen, "switched off", act)
+        self.act_on_each(request, chosen, gettext("switched off"), act)
 
-    @admin.action(description="Delete")
+    @admin.action(description=_("Delete"))
     def remove(self, request: Any, chosen: QuerySet[Webhook]) -> None:
         def act(webhook: Webhook, reason: str) -> None:
             webhooks.delete(webhook, actor=request.user, reason=reason)
 
-        self.act_on_each(request, chosen, "deleted", act)
+        self.act_on_each(request, chosen, gettext("deleted"), act)
 
     def _show_secret(self, request: Any, secret: str) -> None:
-        self.message_user(request, f"The secret, which is told only now: {secret}", messages.WARNING, SECRET_TAG)
+        told = gettext("The secret, which is told only now: %(secret)s") % {"secret": secret}
+        self.message_user(request, told, messages.WARNING, SECRET_TAG)
 
 
 @admin.register(Delivery)
@@ -170,7 +175,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     )
     readonly_fields = ("outcome",)
 
-    @admin.display(description="State")
+    @admin.display(description=_("State"))
     def outcome(self, delivery: Delivery) -> SafeString:
         return _delivery_badge(delivery)
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.models import User
@@ -26,11 +27,11 @@ TONES = {
 
 
 class Waiting(admin.SimpleListFilter):
-    title = "waits for a moderator"
+    title = _("waits for a moderator")
     parameter_name = "waits"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Yes")]
+        return [("yes", gettext("Yes"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Withdrawal]) -> QuerySet[Withdrawal]:
         return waiting_withdrawals(queryset) if self.value() else queryset
@@ -41,7 +42,7 @@ class WithdrawalAdmin(AboutMessage, ReadOnlyAdmin):
     list_display = ("excerpt", "status_now", "reason", "state_of_message", "created_at")
     list_filter = (Waiting, "status", ByLanguageOfMessage)
     search_fields = ("message__id__exact", "tree__id__exact")
-    search_help_text = "The id of a message or of its conversation"
+    search_help_text = _("The id of a message or of its conversation")
     actions = ("grant", "refuse")
     destructive = ("grant",)
     fields = (
@@ -63,19 +64,19 @@ class WithdrawalAdmin(AboutMessage, ReadOnlyAdmin):
         return ("created_at", "id") if request.GET.get("waits") else ("-id",)
 
     def title_of(self, obj: Withdrawal) -> str:
-        return f"Withdrawn: {self.excerpt(obj)}"
+        return gettext("Withdrawn: %(text)s") % {"text": self.excerpt(obj)}
 
     def can_do(self, action: str, obj: Withdrawal, actor: User) -> bool:
         return may_act_in(actor, obj.message.lang) and action in offered_actions.withdrawal_actions(obj)
 
-    @admin.display(description="Status")
+    @admin.display(description=_("Status"))
     def status_now(self, withdrawal: Withdrawal) -> str:
         return badge(withdrawal.get_status_display(), TONES[Withdrawal.Status(withdrawal.status)])
 
     @admin.action(description=_("Remove it, with the replies below"))
     def grant(self, request: Any, chosen: QuerySet[Withdrawal]) -> None:
-        moderate(self, request, chosen, "removed", moderator_actions.grant_withdrawal, "withdrawal_id")
+        moderate(self, request, chosen, gettext("removed"), moderator_actions.grant_withdrawal, "withdrawal_id")
 
-    @admin.action(description="Refuse: let the text stay")
+    @admin.action(description=_("Refuse: let the text stay"))
     def refuse(self, request: Any, chosen: QuerySet[Withdrawal]) -> None:
-        moderate(self, request, chosen, "stays", moderator_actions.refuse_withdrawal, "withdrawal_id")
+        moderate(self, request, chosen, gettext("stays"), moderator_actions.refuse_withdrawal, "withdrawal_id")

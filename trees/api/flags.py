@@ -10,10 +10,10 @@ from oasst.api.error_codes import ErrorCode
 from oasst.api.fields import BooleanField, DateTimeField, IntegerField, Schema, TextField, UUIDField
 from oasst.api.operations import Access, Call, Operation, operation
 from trees.access import message_not_found
-from trees.lifecycle.policy import current_policy
 from trees.models import Message, Proposal, Report
 from trees.moderation import client_actions
 from trees.moderation.queries import waiting_proposals
+from trees.policies.reading import current_policy
 
 OPERATIONS: list[Operation] = []
 BY_DATE = by_date("created_date", "message_id")

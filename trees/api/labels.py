@@ -9,8 +9,8 @@ from oasst.api.operations import Access, Call, Operation, operation
 from trees.access import message_not_found
 from trees.contributing.reviews import requested_labels
 from trees.labels import LABELS, Label
-from trees.lifecycle.policy import current_policy
 from trees.models import Message, Review
+from trees.policies.reading import current_policy
 
 OPERATIONS: list[Operation] = []
 # Without a message the operation lists every label but this one: it is about an answer to a task.
@@ -59,7 +59,7 @@ def valid_labels(call: Call) -> Any:
     message_id = call.query["message_id"]
     if message_id is None:
         return {"valid_labels": described(name for name in LABELS if name != _ONLY_FOR_ANSWERS)}
-    message = Message.objects.only("parent", "role").filter(pk=message_id).first()
+    message = Message.objects.only("parent", "role", "lang").filter(pk=message_id).first()
     if message is None:
         raise message_not_found()
     return {"valid_labels": described(requested_labels(message, Review.Mode.FULL, current_policy()))}

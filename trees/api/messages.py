@@ -23,9 +23,9 @@ from trees.api.schemas import (
     TreeState,
 )
 from trees.contributing import client_feedback
-from trees.lifecycle.policy import current_policy
 from trees.models import Message
 from trees.moderation import client_actions
+from trees.policies.reading import current_policy
 
 OPERATIONS: list[Operation] = []
 

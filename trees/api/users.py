@@ -23,9 +23,9 @@ from oasst.api.people import FrontEndUser, Person
 from oasst.core.errors import Invalid
 from trees.api import reading
 from trees.api.schemas import MessagePage, MessageSchema, MessagesCursorQuery, MessagesQuery
-from trees.lifecycle.policy import current_policy
 from trees.models import Message
 from trees.moderation import client_actions
+from trees.policies.reading import current_policy
 
 OPERATIONS: list[Operation] = []
 KEY, TRUSTED = Access.KEY, Access.TRUSTED

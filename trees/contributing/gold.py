@@ -57,7 +57,7 @@ def pools(policy: TreePolicy) -> list[Pool]:
     """Return all pools that are not empty, by language. One statement."""
     rows = GoldMessage.objects.filter(active=True).order_by("lang", "work").values_list("lang", "work")
     return [
-        Pool(lang, Work(work), number, max(0, policy.check_least_pool - number))
+        Pool(lang, Work(work), number, max(0, policy.in_language(lang).check_least_pool - number))
         for lang, work, number in rows.annotate(number=Count("pk"))
     ]
 

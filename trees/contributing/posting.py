@@ -46,13 +46,14 @@ def post_prompt(
     lang = clean_pool_tag(lang)
     _refuse_repetition(author, text, policy)
     message_id = uuid7()
+    sizes = policy.in_language(lang)
     tree = MessageTree.objects.create(
         id=message_id,
         state=State.INITIAL_PROMPT_REVIEW.value,
         lang=lang,
-        goal_tree_size=policy.goal_tree_size,
-        max_depth=policy.max_tree_depth,
-        max_children_count=policy.max_children_count,
+        goal_tree_size=sizes.goal_tree_size,
+        max_depth=sizes.max_tree_depth,
+        max_children_count=sizes.max_children_count,
     )
     message = _insert_message(
         id=message_id,

@@ -34,17 +34,23 @@ Labels = Mapping[str, float | None]
 
 
 def requested_labels(message: Message, mode: str, policy: TreePolicy) -> tuple[str, ...]:
-    """Return the labels that a review of this message asks for, in order."""
+    """Return the labels that a review of this message asks for, in order, by the rules of its language."""
+    rules = policy.in_language(message.lang)
     if message.parent_id is None:
-        labels = policy.labels_initial_prompt
+        labels = rules.labels_initial_prompt
     elif message.role == Role.ASSISTANT:
-        labels = policy.labels_assistant_reply
+        labels = rules.labels_assistant_reply
     else:
-        labels = policy.labels_prompter_reply
+        labels = rules.labels_prompter_reply
     if mode == Review.Mode.FULL:
         return labels
-    short = {*policy.mandatory_labels, LANG_MISMATCH} | ({"quality"} if message.parent_id else set())
+    short = {*rules.mandatory_labels, LANG_MISMATCH} | ({"quality"} if message.parent_id else set())
     return tuple(name for name in labels if name in short)
+
+
+def mandatory_labels(message: Message, policy: TreePolicy) -> tuple[str, ...]:
+    """Return the labels without which no review of this message is stored."""
+    return policy.in_language(message.lang).mandatory_labels
 
 
 def record_labels(
@@ -67,7 +73,7 @@ def record_labels(
     _refuse_review(locked, message, author, labels, mode, revision_id)
     # Read votes before the insert, or this vote counts twice.
     votes = locked.votes().get(message.pk)
-    skill = reviewers.known_skill(person=author, lang=message.lang) if policy.weighted_reviews else None
+    skill = reviewers.known_skill(person=author, lang=message.lang) if locked.policy.weighted_reviews else None
     review = _insert_review(message, author, labels, mode, skill)
     locked.use_opening(message=message, work=demand.review_work(message), lease=lease)
     message.review_count += 1
@@ -104,7 +110,7 @@ def change_labels(*, review_id: UUID, author: User, labels: Labels, policy: Tree
         review = get_changeable(author, review_id)  # again: it may have been undone before the lock
         message = locked.message(review.message_id)
         _refuse_change(review, message)
-        _check_labels(labels, requested_labels(message, review.mode, policy), policy)
+        _check_labels(labels, message, review.mode, policy)
         if message.deleted:
             raise Gone("The message was deleted meanwhile.", code="message_deleted")
         demand.refuse_paused(locked, message)
@@ -160,7 +166,7 @@ def _refuse_review(
     locked: LockedTree, message: Message, author: User, labels: Labels, mode: str, revision_id: UUID | None
 ) -> None:
     """Raise the error for a review that cannot be stored; a missing opening is checked later."""
-    _check_labels(labels, requested_labels(message, mode, locked.policy), locked.policy)
+    _check_labels(labels, message, mode, locked.site_policy)
     if message.author_id == author.pk:
         raise NotAllowed("You cannot review your own message.", code="own_message")
     if message.deleted:
@@ -190,12 +196,13 @@ def _insert_review(
         raise Conflict("You already reviewed this message.", code="already_reviewed") from error
 
 
-def _check_labels(labels: Labels, allowed: Sequence[str], policy: TreePolicy) -> None:
+def _check_labels(labels: Labels, message: Message, mode: str, policy: TreePolicy) -> None:
+    allowed = requested_labels(message, mode, policy)
     for name, value in labels.items():
         _check_label(name, value)
         if name not in allowed:
             raise Invalid(f"The label {name!r} is not allowed here.", code="label_not_asked", field=name)
-    for name in policy.mandatory_labels:
+    for name in mandatory_labels(message, policy):
         if labels.get(name) is None:
             raise Invalid("Please answer this question.", code="label_missing", field=name)
 

@@ -21,8 +21,8 @@ from trees.enrichment import embeddings, sketches
 from trees.enrichment.about_texts import replace_rows
 from trees.enrichment.readers import Reader, Result, Text
 from trees.enrichment.vector_queries import limit_time, nearest
-from trees.lifecycle.policy import current_policy
 from trees.models import Message, TextSketch, WaitingComparison
+from trees.policies.reading import current_policy
 
 log = structlog.get_logger(__name__)
 

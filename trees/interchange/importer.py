@@ -296,13 +296,13 @@ def _insert(trees: list[ParsedTree], origin: str, policy: TreePolicy, license: s
             id=tree.id,
             state=tree.state.value,
             lang=tree.lang,
-            goal_tree_size=policy.goal_tree_size,
-            max_depth=policy.max_tree_depth,
-            max_children_count=policy.max_children_count,
+            goal_tree_size=sizes.goal_tree_size,
+            max_depth=sizes.max_tree_depth,
+            max_children_count=sizes.max_children_count,
             origin=origin[:1024],
             license=license,
         )
-        for tree in trees
+        for tree, sizes in ((tree, policy.in_language(tree.lang)) for tree in trees)
     )
     messages = [_message(tree, parsed, now) for tree in trees for parsed in tree.messages]
     copy_rows(messages)

@@ -5,6 +5,7 @@ Nothing is cached, so nothing goes stale: `transitions.advance` computes it agai
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from uuid import UUID
 
 from oasst.core.errors import Gone
@@ -228,6 +229,15 @@ def sizes_at_least(locked: LockedTree, *, goal: int, children: int) -> tuple[int
         max(goal, accepted_count(locked) + len(awaiting_review(locked)) + held.total()),
         max([children, *(counted[m.pk] + held[m.pk] for m in answered)]),
     )
+
+
+def depth_at_least(locked: LockedTree, depth: int, *, since: datetime | None = None) -> int:
+    """Return this depth, raised to that of the messages which are there and being written; with `since` only to that of
+    messages written later.
+    """
+    there = (m.depth for m in locked.messages.values() if since is None or m.created_at > since)
+    writing = (locked.messages[parent_id].depth + 1 for parent_id in count_held_replies(locked))
+    return max([depth, *there, *writing])
 
 
 def reply_openings_wanted(locked: LockedTree) -> dict[OpeningKey, int]:

@@ -32,7 +32,7 @@ class LockedTree:
     """A locked tree with its messages and openings in memory, and the changes to save."""
 
     tree: MessageTree
-    policy: TreePolicy
+    site_policy: TreePolicy
     messages: dict[UUID, Message]
     openings: list[Opening]
     now: datetime
@@ -41,6 +41,11 @@ class LockedTree:
     changed_messages: set[UUID] = field(default_factory=set)
     used_openings: set[int] = field(default_factory=set)
     known_votes: dict[UUID, list[Vote]] | None = None
+
+    @property
+    def policy(self) -> TreePolicy:
+        """Return the policy of the tree's language, also after it was moved to another one."""
+        return self.site_policy.in_language(self.tree.lang)
 
     @property
     def root(self) -> Message:
@@ -134,14 +139,17 @@ def update_columns(message: Message, **fields: object) -> None:
 
 
 def lock_tree(tree_id: UUID, policy: TreePolicy) -> LockedTree:
-    """Lock a tree and read its messages (without texts) and openings. Three statements. Raise NotFound."""
+    """Lock a tree and read its messages (without texts) and openings. Three statements. Raise NotFound.
+
+    `policy` is that of the site: the language of the tree is known under the lock.
+    """
     try:
         tree = MessageTree.objects.locked(tree_id)
     except MessageTree.DoesNotExist:
         raise NotFound("This conversation does not exist any more.", code="tree_not_found") from None
     return LockedTree(
         tree=tree,
-        policy=policy,
+        site_policy=policy,
         messages={message.pk: message for message in Message.objects.of_tree(tree_id)},
         openings=Opening.objects.of_tree(tree_id),
         now=timezone.now(),
@@ -163,7 +171,7 @@ def lock_message(message_id: UUID, policy: TreePolicy) -> tuple[LockedTree, Mess
 
 def new_tree(tree: MessageTree, root: Message, policy: TreePolicy, reason: str, actor: User | None) -> LockedTree:
     """Return the LockedTree of a tree that this transaction has just created: nobody else can see it yet."""
-    locked = LockedTree(tree=tree, policy=policy, messages={root.pk: root}, openings=[], now=timezone.now())
+    locked = LockedTree(tree=tree, site_policy=policy, messages={root.pk: root}, openings=[], now=timezone.now())
     locked.known_votes = {}
     locked.new_transitions.append(
         TreeTransition(tree=tree, from_state="", to_state=tree.state, reason=reason, actor=actor, at=locked.now)

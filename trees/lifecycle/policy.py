@@ -4,12 +4,11 @@ The defaults are those of the reference system. A language may have rules of its
 is made, so a new policy does not change running trees.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
-from typing import Any
+from typing import Any, get_type_hints
 
-from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from trees.labels import LABELS, LANG_MISMATCH, SPAM
@@ -142,7 +141,7 @@ class TreePolicy:
 
     def __post_init__(self) -> None:
         if SPAM not in self.mandatory_labels:
-            raise ValueError("spam must stay a mandatory label: acceptance is decided by it")
+            raise ValueError("mandatory_labels must have spam: acceptance is decided by it")
         for name in ("goal_tree_size", "max_children_count", "num_reviews_reply", "num_reviews_initial_prompt"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
@@ -163,6 +162,9 @@ class TreePolicy:
                 raise ValueError(f"{name}: there is no label {', '.join(unknown)}; there are {', '.join(LABELS)}")
             if missing := [label for label in self.mandatory_labels if label not in asked]:
                 raise ValueError(f"{name} lacks {', '.join(missing)}, which is mandatory")
+        if boxes := [label for label in self.mandatory_labels if LABELS[label].widget == "flag"]:
+            # Pages ask by a box that stays empty for "no": nobody could send a review without ticking it.
+            raise ValueError(f"{', '.join(boxes)} cannot be mandatory: that is a box to tick")
 
     def _check_checks(self) -> None:
         if not 0 <= self.check_share <= 1 / CHECKS_ONE_IN:
@@ -177,6 +179,9 @@ class TreePolicy:
         for name in ("accept_limit", "reject_limit", "average_finds", "average_spares"):
             if not 0 < getattr(self, f"weighted_{name}") < 1:
                 raise ValueError(f"weighted_{name} must be more than 0 and less than 1")
+        if self.weighted_average_finds + self.weighted_average_spares <= 1:
+            # A rejection would speak for a message, and the messages that people reject would be accepted.
+            raise ValueError("weighted_average_finds and weighted_average_spares must be more than 1 together")
         if not 0 <= self.weighted_full_share <= 1:
             raise ValueError("weighted_full_share must be from 0 to 1")
         if not 1 <= self.weighted_least_reviews <= self.weighted_most_reviews:
@@ -230,17 +235,29 @@ def _with_rules(policy: TreePolicy, rules: Mapping[str, Any]) -> TreePolicy:
     """Return the policy with other rules. JSON has lists where the policy has tuples."""
     if unknown := sorted(rules.keys() - set(RULES)):
         raise ValueError(f"there is no rule {', '.join(unknown)}")
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in rules.items()}
-    try:
-        return replace(policy, **values)
-    except TypeError as error:  # a word where a number should be
-        raise ValueError(str(error)) from error
+    return replace(policy, **{name: _typed(name, value) for name, value in rules.items()})
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Return the value as the policy has it. Raise ValueError: a word where a number should be would fail only when
+    somebody asks for a task.
+    """
+    kind = _TYPES[name]
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be true or false")
+        return value
+    if kind in (int, float):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or (isinstance(value, float) and not math.isfinite(value)):
+            raise ValueError(f"{name} must be a number")
+        if kind is int and value != int(value):
+            raise ValueError(f"{name} must be a whole number")
+        return int(value) if kind is int else value
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"{name} must be a list of labels")
+    return tuple(value)
 
 
 RULES = tuple(one.name for one in fields(TreePolicy) if one.name != "by_language")
-
-
-@cache
-def current_policy() -> TreePolicy:
-    """Return the policy of this site: the defaults with the overrides of settings.TREE_POLICY."""
-    return TreePolicy.of({EVERY_LANGUAGE: settings.TREE_POLICY})
+_TYPES = get_type_hints(TreePolicy)

@@ -4,7 +4,7 @@ They decide nothing: `rank` is the order by ranked pairs (trees.lifecycle.reply_
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -46,8 +46,14 @@ def scores_of_replies(parent_ids: Collection[UUID]) -> list[ScoredReplies]:
 
     Two statements at most. As for the ranks, only accepted replies count that are not deleted or withdrawn.
     """
+    rankings = Ranking.objects.filter(parent__in=parent_ids).only("parent", "ordered_ids", "not_rankable")
+    return scores_by_rankings(parent_ids, rankings)
+
+
+def scores_by_rankings(parent_ids: Collection[UUID], rankings: Iterable[Ranking]) -> list[ScoredReplies]:
+    """Do what `scores_of_replies` does with the rankings of these messages. One statement at most."""
     votes: dict[UUID, list[Ranking]] = defaultdict(list)
-    for ranking in Ranking.objects.filter(parent__in=parent_ids).only("parent", "ordered_ids", "not_rankable"):
+    for ranking in rankings:
         votes[ranking.parent_id].append(ranking)
     siblings: dict[UUID | None, list[Message]] = defaultdict(list)
     for message in Message.objects.filter(parent__in=list(votes)).defer("search", "text_digest") if votes else ():

@@ -6,6 +6,7 @@ from trees.models.judgment import Ranking, Reaction, Report, Review, Skip
 from trees.models.message import Message, Revision, Role
 from trees.models.moderation import Deletion, Proposal, Purge, PurgeStep, Withdrawal
 from trees.models.opening import Opening
+from trees.models.policy import PolicyRun, PolicyVersion
 from trees.models.practice import Practice, PracticeText
 from trees.models.quality import QualityModel, QualityScore
 from trees.models.reading import MessageReading, ReadingKind
@@ -35,6 +36,8 @@ __all__ = [
     "MessageTree",
     "NearDuplicate",
     "Opening",
+    "PolicyRun",
+    "PolicyVersion",
     "Practice",
     "PracticeText",
     "PromptTopic",

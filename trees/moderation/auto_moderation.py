@@ -30,8 +30,8 @@ def moderate(*, message_id: UUID, policy: TreePolicy) -> bool:
         if message.is_withheld:
             return False
         for kind, weigh, limit in (
-            (Proposal.Kind.FLAGS, complaint_weights.weigh_flags, policy.auto_mod_red_flags),
-            (Proposal.Kind.SKIPS, complaint_weights.weigh_skips, policy.auto_mod_max_skip_reply),
+            (Proposal.Kind.FLAGS, complaint_weights.weigh_flags, locked.policy.auto_mod_red_flags),
+            (Proposal.Kind.SKIPS, complaint_weights.weigh_skips, locked.policy.auto_mod_max_skip_reply),
         ):
             weight = weigh(message_id, policy)
             # After a moderator's decision a single flag that counts is enough to ask again.
@@ -56,8 +56,8 @@ def _recount(message_id: UUID, policy: TreePolicy) -> bool:
     with transaction.atomic(durable=True):
         locked = lock_tree(Message.objects.values_list("tree_id", flat=True).get(pk=message_id), policy)
         message = locked.message(message_id)
-        flagged = complaint_weights.count_flags(message_id, policy) >= policy.auto_mod_red_flags
-        skipped = complaint_weights.count_skips(message_id, policy) >= policy.auto_mod_max_skip_reply
+        flagged = complaint_weights.count_flags(message_id, policy) >= locked.policy.auto_mod_red_flags
+        skipped = complaint_weights.count_skips(message_id, policy) >= locked.policy.auto_mod_max_skip_reply
         stops = skipped or (flagged and message.parent_id is None)
         changed = proposals.reduce_effect(locked, message, hides=flagged, stops=stops)
         if changed:

@@ -30,13 +30,13 @@ WORKS = {
     Work.RANK_ASSISTANT_REPLIES: _("Rank answers"),
 }
 MESSAGE_STATES = {
-    "in_review": ("in review", "info"),
-    "accepted": ("accepted", "success"),
-    "rejected": ("not accepted", "warning"),
-    "deleted": ("removed", "danger"),
-    "withdrawn": ("withdrawn", "danger"),
-    "waiting": ("waits for a moderator", "danger"),
-    "hidden": ("hidden", "danger"),
+    "in_review": (_("in review"), "info"),
+    "accepted": (_("accepted"), "success"),
+    "rejected": (_("not accepted"), "warning"),
+    "deleted": (_("removed"), "danger"),
+    "withdrawn": (_("withdrawn"), "danger"),
+    "waiting": (_("waits for a moderator"), "danger"),
+    "hidden": (_("hidden"), "danger"),
 }
 
 
@@ -45,4 +45,5 @@ def state_badge(state: str) -> SafeString | str:
 
 
 def message_badge(message: Message) -> SafeString:
-    return badge(*MESSAGE_STATES[message_state(message)])
+    words, tone = MESSAGE_STATES[message_state(message)]
+    return badge(str(words), tone)

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from oasst.accounts import account_bans, administrator_bans, appeals, locks
-from oasst.accounts.models import ApiClient, User
+from oasst.accounts.models import ApiClient, BanProposal, User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, NotFound
 from oasst.core.models import AuditEntry
@@ -45,9 +45,9 @@ def ban_by_operator(user: User, *, reason: str) -> None:
         locks.lock_administrators()
         locks.lock_user(user)
         if not user.is_active:
-            raise Conflict("This account was closed.", code="closed")
+            raise Conflict(gettext("This account was closed."), code="closed")
         if not user.enabled:
-            raise Conflict("This person is banned already.", code="banned")
+            raise Conflict(gettext("This person is suspended already."), code="banned")
         account_bans.apply_ban(user, actor=None, reason=reason)
         enqueue(jobs.follow_standing, str(user.pk))
 
@@ -59,7 +59,7 @@ def unban_by_operator(user: User, *, reason: str) -> None:
         locks.lock_administrators()
         locks.lock_user(user)
         if user.enabled:
-            raise Conflict("This person is not banned.", code="not_banned")
+            raise Conflict(gettext("This person is not suspended."), code="not_banned")
         _refuse_purged(user)
         account_bans.lift_ban(user, actor=None, reason=reason)
         enqueue(jobs.follow_standing, str(user.pk))
@@ -80,6 +80,21 @@ def set_by_client(
     else:
         account_bans.apply_ban(user, actor=None, program=program, reason=reason, until=until)
     enqueue(jobs.follow_standing, str(user.pk))
+
+
+def carry_over(banned: User, user: User, *, actor: User | None, program: ApiClient | None) -> None:
+    """Ban a user as another account of theirs is banned, unless they are banned already and for as long. The reason is
+    the one of that account.
+
+    Inside the caller's transaction, which has locked both.
+    """
+    if not banned.enabled and (user.enabled or _ends_before(user.banned_until, banned.banned_until)):
+        account_bans.apply_ban(user, actor=actor, program=program, reason=banned.ban_reason, until=banned.banned_until)
+        enqueue(jobs.follow_standing, str(user.pk))
+
+
+def _ends_before(until: datetime | None, other: datetime | None) -> bool:
+    return until is not None and (other is None or until < other)
 
 
 def unban(user: User, *, actor: User, reason: str) -> bool:
@@ -122,6 +137,24 @@ def grant_appeal(appeal_id: UUID, *, actor: User, answer: str) -> bool:
     return unban(row.user, actor=actor, reason=answer)
 
 
+def confirm_proposal(proposal_id: int, *, actor: User) -> BanProposal:
+    """Suspend an administrator, or lift that, as another administrator proposed. Return the proposal. Raise NotAllowed
+    `rank`, Conflict (`nothing_proposed`, `already_proposed`, `last_administrator`, `purged`).
+    """
+    with transaction.atomic(durable=True):
+        proposal = administrator_bans.confirm(proposal_id, actor=actor)
+        if proposal.lifts:
+            _refuse_purged(proposal.user)
+        enqueue(jobs.follow_standing, str(proposal.user_id))
+    return proposal
+
+
+def withdraw_one_proposal(proposal_id: int, *, actor: User) -> None:
+    """Withdraw one's own proposal about an administrator. Raise Conflict `nothing_proposed`."""
+    with transaction.atomic(durable=True):
+        administrator_bans.withdraw_one(proposal_id, actor=actor)
+
+
 def withdraw_proposal(user: User, *, actor: User, reason: str = "") -> None:
     """Withdraw what this administrator proposed about another one. Raise Conflict `nothing_proposed`."""
     with transaction.atomic(durable=True):
@@ -130,4 +163,4 @@ def withdraw_proposal(user: User, *, actor: User, reason: str = "") -> None:
 
 def _refuse_purged(user: User) -> None:
     if offered_actions.is_purged(user):
-        raise Conflict("What they gave was purged. Undo the purge; that lets them in again.", code="purged")
+        raise Conflict(gettext("What they gave was purged. Undo the purge; that lets them in again."), code="purged")

@@ -25,7 +25,7 @@ from oasst.core.audit.rows import Columns, Recorded, Rows, Watched, as_plain, di
 from oasst.core.models import AuditEntry
 from trees.contributing.posting import hash_text
 from trees.enrichment import queue
-from trees.lifecycle import openings, transitions
+from trees.lifecycle import demand, openings, policy_change, transitions
 from trees.lifecycle.locked_tree import LockedTree
 from trees.lifecycle.states import REPLY_WORK, State, Work
 from trees.models import (
@@ -71,7 +71,7 @@ _KINDS = {
     "tree": _Kind(
         MessageTree,
         "pk",
-        ("state", "halted_from", "lang", "goal_tree_size", "max_children_count", "won_prompt_lottery_at"),
+        ("state", "halted_from", "lang", *policy_change.SIZES, "won_prompt_lottery_at"),
     ),
     "message": _Kind(
         Message,
@@ -187,6 +187,8 @@ class _Revert:
     taken_away: list[UUID] = field(default_factory=list)
     moved: list[UUID] = field(default_factory=list)
     """Ids of messages: those that readers see again, that they no longer see, that are in their former language."""
+    resized: bool = False
+    """The tree has the sizes that it had before the act."""
 
     def run(self) -> None:
         self._refuse_later_texts()
@@ -195,7 +197,7 @@ class _Revert:
         ranks_differ = self._put_messages_back()
         self._delete_new_texts()
         self._put_tree_back()
-        if self.shown and self._others_wrote():
+        if (self.shown or self.resized) and self._others_wrote():
             transitions.raise_sizes(self.locked)
         if ranks_differ:
             transitions.rescore(self.locked)
@@ -258,6 +260,8 @@ class _Revert:
             message = self.locked.messages[pk]
             fields = {name: old[name] for name in new if as_plain(stored[pk][name]) == new[name]}
             ranks_differ |= "rank" in new and "rank" not in fields
+            if "review_result" in fields and fields["review_result"] is None:  # the act let the reviews of then decide
+                self.locked.record(Happening.Kind.MESSAGE_REOPENED, message=message)
             self._note_what_readers_see(message, fields)
             for name in set(fields) & set(_DECISIONS):
                 setattr(message, name, fields[name])
@@ -316,6 +320,9 @@ class _Revert:
         for _, old, new in self.changes.pairs("tree"):
             others = {name: old[name] for name in new if name not in ("state", "halted_from", "halt")}
             if fields := _still(tree, others, {name: new[name] for name in others}):
+                self.resized = not policy_change.SIZES.keys().isdisjoint(fields)
+                if "max_depth" in fields:
+                    fields["max_depth"] = demand.depth_at_least(self.locked, fields["max_depth"], since=self.at)
                 set_columns(tree, fields)
                 tree.save(update_fields=list(fields))
             if self.moved or "lang" in fields:

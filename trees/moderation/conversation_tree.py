@@ -14,10 +14,10 @@ from django.utils import timezone
 
 from trees.lifecycle.reply_ranks import sort_siblings
 from trees.models import Message, MessageTree, Review, TreeTransition
+from trees.moderation.queries import latest_transitions
 
 MOST_MESSAGES = 1_000
 """Of a larger tree, what is furthest from its prompt is left out."""
-MOST_STEPS = 200
 EXCERPT = 400
 OPEN_SIZE = 40
 """Messages of a tree that is shown unfolded."""
@@ -149,9 +149,12 @@ class Step:
 
 
 def read_steps(tree: MessageTree) -> list[Step]:
-    """Return the states of a tree in order. One statement. Of more than MOST_STEPS, the latest."""
-    steps = TreeTransition.objects.filter(tree=tree).select_related("actor").order_by("-id")
-    transitions = list(steps[:MOST_STEPS])[::-1]
+    """Return the states of a tree in order. One statement. Of very many, the latest."""
+    return steps_of(list(latest_transitions(tree.pk).select_related("actor"))[::-1])
+
+
+def steps_of(transitions: Sequence[TreeTransition]) -> list[Step]:
+    """Return the states that these steps of a tree, in order, led to."""
     ends = [*(step.at for step in transitions[1:]), timezone.now()][: len(transitions)]
     return [
         Step(step, max((end - step.at).total_seconds(), 0), is_now=step is transitions[-1])

@@ -10,17 +10,21 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from oasst.accounts.models import User
+from trees.lifecycle import policy_change
 from trees.lifecycle.locked_tree import LockedTree
 from trees.models import Happening, Message, MessageEmbedding, MessageReading, Opening, TextSketch
 
 
 def move(locked: LockedTree, lang: str, *, looks_like: Mapping[UUID, str], actor: User) -> None:
-    """File the tree under this language, with the messages that were filed under the same language as it.
+    """File the tree under this language, with the messages that were filed under the same language as it. The rules of
+    this language hold for it from now on, and if they ask for other sizes, it gets these.
 
     `looks_like` has the language of each text where that seems to be another one than `lang`, else "".
     """
-    old, locked.tree.lang = locked.tree.lang, lang
+    before, old = locked.policy, locked.tree.lang
+    locked.tree.lang = lang
     locked.tree.save(update_fields=["lang"])
+    policy_change.follow_language(locked, before=before)
     moved = [message for message in locked.messages.values() if message.lang == old]
     for message in moved:
         message.lang, message.looks_like = lang, looks_like.get(message.pk, "")

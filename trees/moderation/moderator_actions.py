@@ -359,17 +359,10 @@ def undo(*, entry_id: int, actor: User, reason: str, policy: TreePolicy) -> None
         raise NotFound(gettext("There is no such act."), code="act_not_found")
     if entry.act not in acts.UNDOABLE:
         raise not_undoable()
-    with transaction.atomic(durable=True):
-        undo_in_transaction(entry, actor=actor, reason=reason, policy=policy)
-
-
-def undo_in_transaction(entry: AuditEntry, *, actor: User, reason: str, policy: TreePolicy) -> None:
-    """Do what `undo` does in the open transaction, for an act of `acts.UNDOABLE` and a caller that has checked the
-    reason.
-    """
     if entry.actor_id != actor.pk:
         raise NotAllowed(gettext("Only those who did this can undo it here."), code="not_yours")
-    undo_entry(entry, actor=actor, reason=reason, policy=policy)
+    with transaction.atomic(durable=True):
+        undo_entry(entry, actor=actor, reason=reason, policy=policy)
 
 
 def undo_entry(entry: AuditEntry, *, actor: User, reason: str, policy: TreePolicy) -> None:

@@ -5,25 +5,30 @@ Never writes. Includes deleted messages; the caller decides who may see them.
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Case, Count, Exists, Lookup, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from oasst.accounts.models import User
+from oasst.accounts.models import ApiClient, User
+from oasst.core.rows_together import read_together
 from trees.lifecycle.states import State
 from trees.models import (
     Deletion,
     Message,
+    MessageReading,
     MessageTree,
     Opening,
     Proposal,
+    Ranking,
     Reaction,
     Report,
     Review,
     Revision,
     Skip,
+    TreeTransition,
     Withdrawal,
 )
 
@@ -35,6 +40,7 @@ MAX_REPORTS = 20
 MAX_CORRECTIONS = 20
 MAX_REVISIONS = 50
 MAX_OPENINGS = 100
+MOST_STEPS = 200
 
 
 def count_trees() -> tuple[dict[State, int], int]:
@@ -114,6 +120,7 @@ def tree_details(tree: MessageTree) -> TreeDetails:
 @dataclass(frozen=True)
 class MessageDetails:
     revisions: list[Revision]
+    readings: list[MessageReading]
     reviews: list[Review]
     reactions: list[Reaction]
     skips: list[Skip]
@@ -122,41 +129,59 @@ class MessageDetails:
     proposals: list[Proposal]
     withdrawals: list[Withdrawal]
     deletions: list[Deletion]
+    """Those that deleted this message, also as part of a branch."""
     corrections: list[Message]
+    rankings: list[Ranking]
+    """Of the replies beside this message, and of those to it."""
+    transitions: list[TreeTransition]
 
 
 def message_details(message: Message) -> MessageDetails:
-    """Return a message with all judgments on it. Only the latest rows of each long list.
-
-    One statement says which tables have rows about it, then one for each of these: eleven at most.
-    `deletions` are those that deleted this message, also as part of a branch.
+    """Return a message with all judgments on it and the steps of its tree; give it its tree, the message that it
+    corrects and its client. Only the latest rows of each long list. Two statements, a third for more than MAX_REPORTS.
     """
-    deletions = Deletion.objects.filter(tree=message.tree_id, message_ids__contains=[message.pk])
-    tables = {
-        "reviews": message.reviews.select_related("author").order_by("-created_at", "-id")[:MAX_REACTIONS],
-        "reactions": message.reactions.select_related("author").order_by("-created_at")[:MAX_REACTIONS],
-        "skips": message.skips.select_related("author").order_by("-created_at")[:MAX_REACTIONS],
-        "proposals": message.proposals.select_related("decided_by").order_by("created_at"),
-        "withdrawals": message.withdrawals.select_related("decided_by").order_by("created_at"),
-        "deletions": deletions.select_related("actor", "undone_by").order_by("created_at"),
-        "corrections": message.corrections.select_related("author")
-        .defer("search", "imported")
-        .order_by("-pk")[:MAX_CORRECTIONS],
-    }
     reports = Report.objects.filter(message=message)
-    has = _has_rows(message, {**tables, "reports": reports})
-    rows: dict[str, list[Any]] = {name: list(table) if has[name] else [] for name, table in tables.items()}
-    for name in ("reviews", "corrections"):
+    tables: dict[str, QuerySet[Any]] = {
+        "revisions": message.revisions.order_by("-created_at", "-id")[:MAX_REVISIONS],
+        "readings": MessageReading.objects.filter(revision=message.revision_id).order_by("kind"),
+        "reviews": message.reviews.order_by("-created_at", "-id")[:MAX_REACTIONS],
+        "reactions": message.reactions.order_by("-created_at")[:MAX_REACTIONS],
+        "skips": message.skips.order_by("-created_at")[:MAX_REACTIONS],
+        "reports": _open_first(reports)[: MAX_REPORTS + 1],
+        "proposals": message.proposals.order_by("created_at"),
+        "withdrawals": message.withdrawals.order_by("created_at"),
+        "deletions": Deletion.objects.filter(tree=message.tree_id, message_ids__contains=[message.pk]).order_by(
+            "created_at"
+        ),
+        "corrections": message.corrections.order_by("-pk")[:MAX_CORRECTIONS],
+        "rankings": Ranking.objects.filter(parent__in=ranked_parents(message)),
+        "transitions": latest_transitions(message.tree_id),
+        "tree": MessageTree.objects.filter(pk=message.tree_id),
+        "correction_of": Message.objects.filter(corrections=message.pk),
+        "api_client": ApiClient.objects.filter(pk__in=[message.api_client_id] if message.api_client_id else []),
+    }
+    rows = read_together(Message.objects.filter(pk=message.pk), tables)
+    for name in ("tree", "correction_of", "api_client"):
+        setattr(message, name, next(iter(rows.pop(name)), None))
+    for name in ("revisions", "reviews", "corrections", "transitions"):
         rows[name].reverse()
-    first, more = first_reports(reports) if has["reports"] else ([], 0)
-    revisions = message.revisions.select_related("author").order_by("-created_at", "-id")[:MAX_REVISIONS]
-    return MessageDetails(revisions=list(revisions)[::-1], reports=first, more_reports=more, **rows)
+    more = reports.count() - MAX_REPORTS if len(rows["reports"]) > MAX_REPORTS else 0
+    rows["reports"] = rows["reports"][:MAX_REPORTS]
+    return MessageDetails(more_reports=more, **rows)
 
 
-def _has_rows(message: Message, tables: dict[str, QuerySet[Any]]) -> dict[str, bool]:
-    flags = {f"has_{name}": Exists(table) for name, table in tables.items()}
-    row = Message.objects.filter(pk=message.pk).annotate(**flags).values(*flags).get()
-    return {name: row[f"has_{name}"] for name in tables}
+def latest_transitions(tree_id: UUID) -> QuerySet[TreeTransition]:
+    """Return the last MOST_STEPS steps of a tree, the latest first."""
+    return TreeTransition.objects.filter(tree=tree_id).order_by("-id")[:MOST_STEPS]
+
+
+def ranked_parents(message: Message) -> list[UUID]:
+    """Return the messages whose replies are compared on the page of a message: the one it answers, and itself."""
+    return [message.parent_id, message.pk] if message.parent_id else [message.pk]
+
+
+def _open_first(reports: QuerySet[Report]) -> QuerySet[Report]:
+    return reports.order_by(Case(When(status=Report.Status.OPEN, then=0), default=1), "-created_at", "-pk")
 
 
 def first_reports(reports: QuerySet[Report]) -> tuple[list[Report], int]:
@@ -164,8 +189,7 @@ def first_reports(reports: QuerySet[Report]) -> tuple[list[Report], int]:
 
     One statement, a second one if there are more.
     """
-    answered = Case(When(status=Report.Status.OPEN, then=0), default=1)
-    rows = reports.select_related("reporter", "handled_by").order_by(answered, "-created_at", "-pk")
+    rows = _open_first(reports).select_related("reporter", "handled_by")
     first = list(rows[: MAX_REPORTS + 1])
     more = reports.count() - MAX_REPORTS if len(first) > MAX_REPORTS else 0
     return first[:MAX_REPORTS], more

@@ -1,31 +1,16 @@
-"""The site settings in force, for every request.
+"""The site settings in force, for every request: without a statement in the steady state (`oasst.core.remembered`)."""
 
-In the steady state this costs nothing: a process remembers them for two seconds, then asks Redis, and only if Redis
-knows nothing the database. So a change is in force everywhere within seconds, also without Redis.
-"""
-
-import time
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-import structlog
-from django.core.cache import cache
-from django.db import DatabaseError
 from django.utils import timezone
-from psycopg_pool import PoolTimeout
 
 from oasst.accounts.models import SiteSettings
+from oasst.core.remembered import Remembered
 
-REMEMBERED_SECONDS = 2
-"""How long a process uses what it knows."""
-CACHED_SECONDS = 10
-"""How long Redis uses what it knows. A change deletes it; this is for a change that Redis did not hear of."""
-_KEY = "site_settings"
 _TIMES = ("announcement_until", "maintenance_until")
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,28 +46,16 @@ class CurrentSettings:
         return blake2b(f"{self.announcement}\n{self.announcement_url}".encode(), digest_size=8).hexdigest()
 
 
+@dataclass(frozen=True)
+class Difference:
+    """What a change did to one setting."""
+
+    name: str
+    was: Any
+    became: Any
+
+
 FIELDS = tuple(field.name for field in fields(CurrentSettings))
-
-_remembered: tuple[float, CurrentSettings] | None = None
-"""Until when (by the monotonic clock), and what."""
-
-
-def current() -> CurrentSettings:
-    """Return the settings in force. Without the database, those that this process knew last, or the defaults."""
-    known = _remembered
-    if known is not None and time.monotonic() < known[0]:
-        return known[1]
-    found = _from_json(cache.get(_KEY))
-    if found is None:
-        try:
-            found = read()
-        except (DatabaseError, PoolTimeout) as error:
-            log.warning("site_settings_not_read", reason=type(error).__name__)
-            found = known[1] if known else CurrentSettings()
-        else:
-            cache.set(_KEY, _as_json(found), CACHED_SECONDS)
-    remember(found)
-    return found
 
 
 def read() -> CurrentSettings:
@@ -91,17 +64,15 @@ def read() -> CurrentSettings:
     return CurrentSettings(**row) if row else CurrentSettings()
 
 
-def remember(found: CurrentSettings, seconds: float = REMEMBERED_SECONDS) -> None:
-    """Let this process use these settings for some seconds without asking."""
-    global _remembered
-    _remembered = (time.monotonic() + seconds, found)
+def row_before(row: SiteSettings) -> SiteSettings | CurrentSettings:
+    """Return what was in force before this row: an older one, or the defaults. One statement."""
+    return SiteSettings.objects.filter(pk__lt=row.pk).order_by("-pk").first() or CurrentSettings()
 
 
-def forget() -> None:
-    """Let every process ask again. Call it after the commit of a change."""
-    global _remembered
-    _remembered = None
-    cache.delete(_KEY)
+def differences(before: SiteSettings | CurrentSettings, after: SiteSettings | CurrentSettings) -> list[Difference]:
+    """Return what differs, in the order of FIELDS."""
+    pairs = [(name, getattr(before, name), getattr(after, name)) for name in FIELDS]
+    return [Difference(name, was, became) for name, was, became in pairs if was != became]
 
 
 def _as_json(found: CurrentSettings) -> dict[str, Any]:
@@ -118,3 +89,7 @@ def _from_json(values: Any) -> CurrentSettings | None:
     except (TypeError, ValueError):
         return None
     return CurrentSettings(**{**values, **times})
+
+
+_settings = Remembered("site_settings", read=read, default=CurrentSettings, as_json=_as_json, from_json=_from_json)
+current, remember, forget = _settings.current, _settings.remember, _settings.forget

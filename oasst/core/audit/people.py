@@ -17,6 +17,12 @@ def record_merging(source: Any, destination: Any, *, actor: Any = None, program:
     record(MERGE, source, actor=actor, program=program, person_id=destination.pk, reason=reason)
 
 
+def merged_into(person_id: UUID) -> UUID | None:
+    """Return the id of the account that this one was merged into; None if it was not."""
+    merges = AuditEntry.objects.filter(act=MERGE.name, target_id=str(person_id)).order_by("-pk")
+    return merges.values_list("person", flat=True).first()
+
+
 def accounts_of(person_id: UUID) -> list[UUID]:
     """Return the ids of this account and of all that were merged into it, also by several steps."""
     found, added = [person_id], [person_id]

@@ -14,7 +14,7 @@ SKELETON_LIMIT = 256
 
 # No name, nor a word of it, may look like one of these.
 _RESERVED_NAMES = frozenset(
-    {"admin", "administrator", "mod", "moderator", "staff", "support", "system", "root", "oasst"}
+    {"admin", "administrator", "mod", "moderator", "operator", "auditor", "staff", "support", "system", "root", "oasst"}
     | {"openassistant", "deleteduser"}
 )
 # "mod" and "admin" in other scripts, then administrators, moderators and support in the languages of the menu.

@@ -157,7 +157,7 @@ class Stage:
         reviews = [
             self._take(reviewer, Kind.LABEL_INITIAL_PROMPT)
             for _ in prompts
-            for reviewer in reviewers[: self.policy.num_reviews_initial_prompt]
+            for reviewer in reviewers[: self.policy.in_language(LANG).num_reviews_initial_prompt]
             if Kind.LABEL_INITIAL_PROMPT in hot.available_kinds(reviewer, LANG, timezone.now())
         ]
         for review in reviews:

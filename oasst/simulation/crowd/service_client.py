@@ -14,7 +14,7 @@ from tasks import assignment, submission
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from tasks.queries import get_task_for
-from trees.contributing.reviews import requested_labels
+from trees.contributing.reviews import mandatory_labels, requested_labels
 from trees.labels import LABELS
 from trees.lifecycle.policy import TreePolicy
 
@@ -46,7 +46,7 @@ class ServiceClient:
         questions: tuple[Question, ...] = ()
         if TABLE[Kind(task.kind)].answer == "labels" and task.message is not None:
             questions = tuple(
-                Question(name, LABELS[name].widget, name in self.policy.mandatory_labels)
+                Question(name, LABELS[name].widget, name in mandatory_labels(task.message, self.policy))
                 for name in requested_labels(task.message, task.mode, self.policy)
             )
         return Work(task.pk, Kind(task.kind), questions, tuple(task.reply_ids))

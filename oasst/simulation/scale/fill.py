@@ -94,7 +94,7 @@ def _batches(
     for at, (state, lang) in zip(began, ended + running, strict=True):
         life = Life(state, lang, at, people=people, policy=policy, chance=chance)
         rows.add(life)
-        add_openings(life, rows, people=people, policy=policy, chance=chance, now=now)
+        add_openings(life, rows, people=people, chance=chance, now=now)
         if len(rows.of["trees_messagetree"]) == BATCH:
             yield rows
             rows = Rows(people, policy, chance)
@@ -107,7 +107,9 @@ def plan(trees: int, active: int, policy: TreePolicy, chance: random.Random) -> 
     waiting = min(trees - active, round(trees * WAITING))
     running = _distribute(UNDER_WAY, active)
     for lang, number in _split(LANGUAGES, waiting).items():
-        running += [(State.PROMPT_LOTTERY_WAITING, lang)] * min(number, policy.max_prompt_lottery_waiting)
+        running += [(State.PROMPT_LOTTERY_WAITING, lang)] * min(
+            number, policy.in_language(lang).max_prompt_lottery_waiting
+        )
     ended = _distribute(ENDED, trees - len(running))
     chance.shuffle(ended)
     chance.shuffle(running)

@@ -87,7 +87,7 @@ class Life:
     def __init__(
         self, target: State, lang: str, began: datetime, *, people: People, policy: TreePolicy, chance: random.Random
     ) -> None:
-        self.lang, self.now, self.policy = lang, began, policy
+        self.lang, self.now, self.policy = lang, began, policy.in_language(lang)
         self._people, self._chance = people, chance
         self.messages: list[FakeMessage] = []
         self.moves: list[Move] = []

@@ -13,20 +13,17 @@ from tasks.kinds import Kind
 from trees.lifecycle import demand, transitions
 from trees.lifecycle.consensus import Vote
 from trees.lifecycle.locked_tree import LockedTree
-from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import RANKING_WORK, REVIEW_WORK, TABLE, Work
 from trees.models import Message, MessageTree
 
 HELD = 0.04  # share of the openings
 
 
-def add_openings(
-    life: Life, rows: Rows, *, people: People, policy: TreePolicy, chance: random.Random, now: datetime
-) -> None:
+def add_openings(life: Life, rows: Rows, *, people: People, chance: random.Random, now: datetime) -> None:
     """Add the openings that this tree needs, some of them held."""
     if not TABLE[life.state].offers:
         return
-    locked = locked_tree_of(life, policy, now)
+    locked = locked_tree_of(life, now)
     if step := transitions.due_step(locked):
         raise AssertionError(f"a tree was made in {life.state} that must move to {step[0]}")
     messages = {UUID(message.id): message for message in life.messages}
@@ -62,15 +59,15 @@ def _excluded_authors(message: FakeMessage, work: Work) -> list[str]:
     return [*(reply.author for reply in message.replies), *(order.author for order in message.orders)]
 
 
-def locked_tree_of(life: Life, policy: TreePolicy, now: datetime) -> LockedTree:
+def locked_tree_of(life: Life, now: datetime) -> LockedTree:
     """Return the tree as the services see it."""
     tree = MessageTree(
         id=UUID(life.root.id),
         state=life.state.value,
         lang=life.lang,
-        goal_tree_size=policy.goal_tree_size,
-        max_depth=policy.max_tree_depth,
-        max_children_count=policy.max_children_count,
+        goal_tree_size=life.policy.goal_tree_size,
+        max_depth=life.policy.max_tree_depth,
+        max_children_count=life.policy.max_children_count,
     )
     messages = [
         Message(
@@ -86,7 +83,7 @@ def locked_tree_of(life: Life, policy: TreePolicy, now: datetime) -> LockedTree:
     ]
     return LockedTree(
         tree=tree,
-        policy=policy,
+        site_policy=life.policy,
         messages={message.pk: message for message in messages},
         openings=[],
         now=now,

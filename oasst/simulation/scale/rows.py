@@ -16,7 +16,7 @@ from tasks.assignment import VALIDITY
 from tasks.kinds import Kind
 from tasks.models import Task
 from trees.contributing.reviews import requested_labels
-from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.policy import EVERY_LANGUAGE, TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Happening, Message, Reaction, Review, Role, Skip
 
@@ -75,8 +75,9 @@ class Rows:
         self.of: defaultdict[str, list[Row]] = defaultdict(list)
         self._people, self._policy, self._chance = people, policy, chance
         self._labels = {
-            (kind, mode, rejects): self._some_labels(kind, mode, rejects)
-            for kind, mode, rejects in product(
+            (lang, kind, mode, rejects): self._some_labels(lang, kind, mode, rejects)
+            for lang, kind, mode, rejects in product(
+                (EVERY_LANGUAGE, *policy.by_language),
                 (Kind.LABEL_INITIAL_PROMPT, Kind.LABEL_PROMPTER_REPLY, Kind.LABEL_ASSISTANT_REPLY),
                 Review.Mode.values,
                 (False, True),
@@ -101,7 +102,7 @@ class Rows:
                 self._add_skip(life, message)
 
     def _add_tree(self, life: Life) -> None:
-        policy, last = self._policy, life.moves[-1]
+        policy, last = life.policy, life.moves[-1]
         halted_from = life.moves[-2].target.value if life.state == State.HALTED_BY_MODERATOR else ""
         sizes = (str(policy.goal_tree_size), str(policy.max_tree_depth), str(policy.max_children_count))
         won_at = moment(life.won_at) if life.won_at else None
@@ -153,13 +154,14 @@ class Rows:
         return f'{{"{emoji}": 1}}'
 
     def _add_review(self, life: Life, message: FakeMessage, vote: Vote) -> None:
-        kind, full = WORK[message.role][1], self._policy.p_full_labeling_review_reply_prompter
+        kind, full = WORK[message.role][1], life.policy.p_full_labeling_review_reply_prompter
         if message.parent is None:
-            kind, full = Kind.LABEL_INITIAL_PROMPT, self._policy.p_full_labeling_review_prompt
+            kind, full = Kind.LABEL_INITIAL_PROMPT, life.policy.p_full_labeling_review_prompt
         elif message.role == Role.ASSISTANT:
-            full = self._policy.p_full_labeling_review_reply_assistant
+            full = life.policy.p_full_labeling_review_reply_assistant
+        lang = life.lang if life.lang in self._policy.by_language else EVERY_LANGUAGE
         mode = (Review.Mode.FULL if self._chance.random() < full else Review.Mode.SIMPLE).value
-        labels = self._chance.choice(self._labels[kind, mode, vote.rejects])
+        labels = self._chance.choice(self._labels[lang, kind, mode, vote.rejects])
         review = new_id(vote.at, self._chance)
         self.of["trees_review"].append(
             (review, "review", mode, message.id, message.id, vote.author, labels, moment(vote.at))
@@ -168,10 +170,11 @@ class Rows:
         self._add_event(EventKind.MESSAGE_REVIEWED, vote.at, vote.author, life, message, data)
         self._add_task(life, vote.author, kind, message.id, vote.at, mode=mode, seen=[message.id], review=review)
 
-    def _some_labels(self, kind: Kind, mode: str, rejects: bool) -> list[str]:
+    def _some_labels(self, lang: str, kind: Kind, mode: str, rejects: bool) -> list[str]:
         """Return possible answers of such a review, as JSON."""
         role = Role.ASSISTANT if kind == Kind.LABEL_ASSISTANT_REPLY else Role.PROMPTER
-        message = Message(role=role, parent_id=None if kind == Kind.LABEL_INITIAL_PROMPT else UUID(int=0))
+        parent_id = None if kind == Kind.LABEL_INITIAL_PROMPT else UUID(int=0)
+        message = Message(role=role, parent_id=parent_id, lang=lang)
         names = requested_labels(message, mode, self._policy)
         decisive = {"spam": int(rejects), "lang_mismatch": 0}
         return [

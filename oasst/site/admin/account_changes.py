@@ -5,9 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -112,15 +111,14 @@ def change_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> H
             return redirect_to_proof(request)
         if _store(request, person, form, person_admin):
             return redirect(back)
-    context = {
-        **person_admin.admin_site.each_context(request),
-        "title": gettext("Change the account of %(name)s") % {"name": person},
-        "opts": person_admin.opts,
-        "form": form,
-        "back_url": back,
-    }
-    status = 422 if form.errors else 200
-    return render(request, "accounts/admin/change.html", context, status=status)
+    return person_admin.form_page(
+        request,
+        form,
+        title=gettext("Change the account of %(name)s") % {"name": person},
+        submit=gettext("Save the changes"),
+        back_url=back,
+        back_words=gettext("Back to the person"),
+    )
 
 
 def _store(request: Any, person: User, form: AccountForm, person_admin: ReadOnlyAdmin) -> bool:
@@ -132,9 +130,5 @@ def _store(request: Any, person: User, form: AccountForm, person_admin: ReadOnly
     except DomainError as error:
         add_domain_error(form, error)
         return False
-    if not changed:
-        person_admin.message_user(request, gettext("Nothing was different, so nothing was changed."), messages.INFO)
-        return True
-    labels = ", ".join(str(form.fields[name].label) for name in changed)
-    person_admin.message_user(request, gettext("Changed: %(names)s.") % {"names": labels}, messages.SUCCESS)
+    person_admin.tell_changes(request, [form.fields[name].label for name in changed])
     return True

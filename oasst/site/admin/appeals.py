@@ -21,8 +21,8 @@ from oasst.core.audit.acts import label_of
 from oasst.core.audit.reading import Target
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, render_person, render_plain_text
 from oasst.site.admin.people import PROPOSED
-from trees.lifecycle.policy import current_policy
 from trees.moderation import appealing, bans
+from trees.policies.reading import current_policy
 
 _PAGES = {
     "trees.message": "admin:trees_message_change",
@@ -36,7 +36,10 @@ class AnswerForm(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["reason"].widget.attrs.update(
-            {"placeholder": "What do you answer? (required, the person reads it)", "aria-label": "Answer"}
+            {
+                "placeholder": gettext("What do you answer? (required, the person reads it)"),
+                "aria-label": gettext("Answer"),
+            }
         )
 
 
@@ -45,15 +48,15 @@ class AppealAdmin(ReadOnlyAdmin):
     """To grant an appeal lifts the suspension, or undoes the decision. The answer is shown and mailed to the person."""
 
     action_form = AnswerForm
-    reason_label = "Answer, which the person reads"
+    reason_label = _("Answer, which the person reads")
     list_display = ("person", "standing", "about", "excerpt", "decision_reason", "created_at")
     list_filter = ("status",)
     list_select_related = ("user", "entry__text", "entry__actor")
     search_fields = ("user__id__exact", "user__display_name", "text")
-    search_help_text = "A piece of the text or of the name of the person, or their id"
+    search_help_text = _("A piece of the text or of the name of the person, or their id")
     actions = ("grant", "grant_only", "refuse")
     destructive = ("refuse",)
-    empty_text = "Nobody has appealed."
+    empty_text = _("Nobody has appealed.")
     fields = (
         *("person", "standing", "about", "decision_reason", "decided_first_by", "words", "created_at"),
         *("answer", ("decided_by", "decided_at")),
@@ -80,19 +83,19 @@ class AppealAdmin(ReadOnlyAdmin):
         may_propose = action == "grant" and needs_confirmation(obj.user, actor)
         return has_higher_rank(actor, obj.user) or may_propose
 
-    @admin.display(description="Who")
+    @admin.display(description=_("Who"))
     def person(self, appeal: Appeal) -> SafeString:
         return render_person(appeal.user)
 
-    @admin.display(description="Status")
+    @admin.display(description=_("Status"))
     def standing(self, appeal: Appeal) -> SafeString:
         return badge(appeal.get_status_display(), TONES[Appeal.Status(appeal.status)])
 
-    @admin.display(description="What they say")
+    @admin.display(description=_("What they say"))
     def excerpt(self, appeal: Appeal) -> str:
         return Truncator(" ".join(appeal.text.split())).chars(80)
 
-    @admin.display(description="What they say")
+    @admin.display(description=_("What they say"))
     def words(self, appeal: Appeal) -> SafeString:
         return render_plain_text(appeal.text)
 
@@ -128,11 +131,11 @@ class AppealAdmin(ReadOnlyAdmin):
         def act(appeal: Appeal, answer: str) -> str | None:
             if appeal.entry_id is None:
                 done = bans.grant_appeal(appeal.pk, actor=request.user, answer=answer)
-                return None if done else PROPOSED
+                return None if done else str(PROPOSED)
             appealing.grant(appeal.pk, actor=request.user, answer=answer, policy=current_policy())
             return gettext("granted; the decision is undone")
 
-        return self.act_on_each(request, chosen, "may take part again", act)
+        return self.act_on_each(request, chosen, gettext("may take part again"), act)
 
     @admin.action(description=_("Grant, but undo nothing (others have gone on from it)"))
     def grant_only(self, request: Any, chosen: QuerySet[Appeal]) -> None:

@@ -27,9 +27,10 @@ from oasst.accounts.models import ApiClient, Role, User
 from oasst.api.streams import stream
 from oasst.core.audit.acts import all_acts, label_of
 from oasst.core.audit.reading import describe, with_words
-from oasst.core.models import AuditEntry, AuditText
+from oasst.core.models import AuditEntry, AuditText, JobRecord
 from oasst.core.read_only_admin import ReadOnlyAdmin, age, badge, render_person, render_plain_text
 from oasst.site.audit_export import FORMATS, record_export
+from oasst.site.operation.descriptions import describe as describe_job
 
 MAX_CHOICES = 100
 """People and programs that a filter lists."""
@@ -48,7 +49,9 @@ KINDS = {
     "accounts.apiclient": gettext_lazy("API client"),
     "accounts.apikey": gettext_lazy("API key"),
     "accounts.sitesettings": gettext_lazy("site settings"),
-    "django_celery_beat.periodictask": gettext_lazy("periodic task"),
+    "django_celery_beat.periodictask": gettext_lazy("schedule of a job"),
+    "core.jobrecord": gettext_lazy("job"),
+    "core.waitingjob": gettext_lazy("waiting job"),
     "core.auditentry": gettext_lazy("entry of this log"),
 }
 """The kinds of things that entries are about, and what they are called."""
@@ -240,6 +243,9 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         name = kind_name(entry.target_type)
         if not entry.target_id:
             return name
+        if entry.target_type == JobRecord._meta.label_lower:
+            address = reverse("admin:job", args=[entry.target_id])
+            return format_html('<a class="text-link" href="{}">{}</a>', address, describe_job(entry.target_id).title)
         is_person = entry.person is not None and entry.target_id == str(entry.person_id)
         short = str(entry.person) if is_person else f"{name} {short_id(entry.target_id)}"
         app, _dot, model = entry.target_type.partition(".")

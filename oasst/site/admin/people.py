@@ -31,8 +31,9 @@ from oasst.core.errors import Invalid
 from oasst.core.list_filters import FILTER_FORM, FormChangeList
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, render_person
 from oasst.core.text.languages import name_of
-from oasst.site import purge_proposals
+from oasst.site import merge_proposals, waiting_decisions
 from oasst.site.admin.account_changes import change_view
+from oasst.site.admin.merges import merge_view
 from oasst.site.admin.people_filters import (
     ORDERS,
     ByAccount,
@@ -55,7 +56,7 @@ from trees.moderation.offered_actions import is_purged
 from trees.moderation.queries import latest_messages
 from trees.queries import contribution_counts
 
-PROPOSED = "proposed; it happens when another administrator does the same"
+PROPOSED = _("proposed; it happens when another administrator does the same")
 ROLE_TONES = {Role.GENERAL: "", Role.MODERATOR: "info", Role.ADMIN: "primary"}
 
 
@@ -160,6 +161,7 @@ class UserAdmin(ReadOnlyAdmin):
 
     def details(self, obj: User) -> dict[str, Any]:
         purges, record = get_purges(obj), ReviewerRecord.objects.filter(person=obj).first()
+        decisions = waiting_decisions.proposed_about(obj)
         return {
             "counts": contribution_counts(obj),
             "record": record,
@@ -170,8 +172,10 @@ class UserAdmin(ReadOnlyAdmin):
             "proposals": open_proposals(obj).select_related("proposer"),
             "purges": purges,
             "messages_url": f"{reverse('admin:trees_message_changelist')}?author={obj.pk}&lang=all",
-            "purge_proposals": purge_proposals.open_proposals(obj).select_related("proposer"),
+            "open_decisions": decisions,
+            "is_merge_proposed": any(decision.kind == "merge" for decision in decisions),
             "may_purge": not any(purge.stage in Purge.ACTIVE_STAGES for purge, _, _ in purges),
+            "merge_url": reverse("admin:accounts_user_merge", args=[obj.pk]),
             "purge_url": reverse("admin:accounts_user_purge", args=[obj.pk]),
             "edit_url": reverse("admin:accounts_user_edit", args=[obj.pk]) if obj.is_active else "",
             "statistics": own_statistics.table_of(obj, own_counts(obj)),
@@ -186,9 +190,11 @@ class UserAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         purge = self.admin_site.admin_view(partial(purge_view, person_admin=self))
+        merge = self.admin_site.admin_view(partial(merge_view, person_admin=self))
         change = self.admin_site.admin_view(partial(change_view, person_admin=self))
         return [
             path("<uuid:person_id>/purge/", purge, name="accounts_user_purge"),
+            path("<uuid:person_id>/merge/", merge, name="accounts_user_merge"),
             path("<uuid:person_id>/edit/", change, name="accounts_user_edit"),
             *super().get_urls(),
         ]
@@ -202,9 +208,11 @@ class UserAdmin(ReadOnlyAdmin):
         proposers = set(open_proposals(obj).values_list("proposer", flat=True))
         if request.user.pk in proposers:
             return [act for act in acts if act[0] == "withdraw"]
-        words = {"ban": "the suspension" if proposers else "a suspension", "unban": "the end of the suspension"}
-        verb = "Confirm" if proposers else "Propose"
-        return [(name, f"{verb} {words[name]}") for name, _ in acts if name in words]
+        if proposers:
+            words = {"ban": gettext("Confirm the suspension"), "unban": gettext("Confirm the end of the suspension")}
+        else:
+            words = {"ban": gettext("Propose a suspension"), "unban": gettext("Propose the end of the suspension")}
+        return [(name, words[name]) for name, _label in acts if name in words]
 
     def can_do(self, action: str, obj: User, actor: User) -> bool:
         if action == "withdraw":
@@ -219,11 +227,12 @@ class UserAdmin(ReadOnlyAdmin):
         suspends = obj.enabled and has_higher_rank(actor, obj)
         return {
             "may_decide": has_higher_rank(actor, obj),
+            "may_merge": has_higher_rank(actor, obj) and merge_proposals.is_mergeable(obj),
             "acts_more": "accounts/admin/until.html" if suspends else "",
             "until_choices": UNTIL,
         }
 
-    @admin.display(description="Display name")
+    @admin.display(description=_("Display name"))
     def name(self, user: User) -> SafeString:
         return render_person(user)
 
@@ -231,26 +240,26 @@ class UserAdmin(ReadOnlyAdmin):
     def logins(self, user: User) -> str | None:
         return ", ".join(sorted({one.username for one in user.identities.all()})[:3]) or None
 
-    @admin.display(description="Role")
+    @admin.display(description=_("Role"))
     def rank(self, user: User) -> SafeString:
         return badge(user.get_role_display(), ROLE_TONES[Role(user.role)])
 
-    @admin.display(description=_("Duties"), empty_value="none")
-    def duties_of(self, user: User) -> str | None:
-        return ", ".join(str(Duty(duty).label) for duty in user.duties) or None
+    @admin.display(description=_("Duties"))
+    def duties_of(self, user: User) -> str:
+        return ", ".join(str(Duty(duty).label) for duty in user.duties) or gettext("none")
 
     @admin.display(description=_("Moderates"))
     def languages_of(self, user: User) -> str:
         if not user.is_moderator:
             return "–"
         langs = languages_of(user)
-        return "every language" if langs is None else ", ".join(sorted(name_of(lang) for lang in langs))
+        return gettext("every language") if langs is None else ", ".join(sorted(name_of(lang) for lang in langs))
 
-    @admin.display(description="Standing")
+    @admin.display(description=_("Standing"))
     def standing(self, user: User) -> SafeString:
         if user.deleted_at is not None:
-            return badge("closed")
-        return badge("good", "success") if user.enabled else badge("suspended", "danger")
+            return badge(gettext("closed"))
+        return badge(gettext("good"), "success") if user.enabled else badge(gettext("suspended"), "danger")
 
     @admin.action(description=_("Warn"))
     def warn(self, request: Any, chosen: QuerySet[User]) -> None:
@@ -264,22 +273,22 @@ class UserAdmin(ReadOnlyAdmin):
     def ban(self, request: Any, chosen: QuerySet[User]) -> None:
         def act(user: User, reason: str) -> str | None:
             done = bans.ban(user, actor=request.user, reason=reason, until=_until(request))
-            return None if done else PROPOSED
+            return None if done else str(PROPOSED)
 
-        self.act_on_each(request, chosen, "suspended", act)
+        self.act_on_each(request, chosen, gettext("suspended"), act)
 
     @admin.action(description=_("Lift the suspension"))
     @requires_proof_for_administrators
     def unban(self, request: Any, chosen: QuerySet[User]) -> None:
         def act(user: User, reason: str) -> str | None:
-            return None if bans.unban(user, actor=request.user, reason=reason) else PROPOSED
+            return None if bans.unban(user, actor=request.user, reason=reason) else str(PROPOSED)
 
-        self.act_on_each(request, chosen, "may take part again", act)
+        self.act_on_each(request, chosen, gettext("may take part again"), act)
 
-    @admin.action(description="Withdraw the proposal")
+    @admin.action(description=_("Withdraw the proposal"))
     @requires_proof_for_administrators
     def withdraw(self, request: Any, chosen: QuerySet[User]) -> None:
         def act(user: User, reason: str) -> None:
             bans.withdraw_proposal(user, actor=request.user, reason=reason)
 
-        self.act_on_each(request, chosen, "your proposal is withdrawn", act)
+        self.act_on_each(request, chosen, gettext("your proposal is withdrawn"), act)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
+from oasst.accounts import second_person
 from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
 from oasst.accounts.roles import has_higher_rank, require_higher_rank
@@ -20,9 +21,9 @@ from oasst.core.errors import DomainError
 from oasst.core.locks import timeouts_as_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_person
 from oasst.site import purge_proposals, purging
-from trees.lifecycle.policy import current_policy
 from trees.models import Purge
 from trees.moderation.purging import trees_of
+from trees.policies.reading import current_policy
 
 PREVIEW_SECONDS = 20  # a request may take 120, and the preview locks each tree for a moment
 TONES = {
@@ -42,7 +43,7 @@ class _Done(NamedTuple):
 def _propose(request: Any, person: User) -> _Done:
     reason = request.POST.get("reason", "")
     purge_proposals.propose(user=person, actor=request.user, reason=reason)
-    message = "Proposed. It happens when somebody else confirms it within seven days."
+    message = gettext("Proposed. It happens when somebody else confirms it within seven days.")
     return _Done(message, _address_of(person))
 
 
@@ -79,7 +80,7 @@ def _next_step(actor: User, person: User) -> dict[str, Any]:
     if proposal is not None:
         step = "withdraw" if proposal.proposer_id == actor.pk else "confirm"
     else:
-        step = "alone" if purge_proposals.is_alone(person, actor) else "propose"
+        step = "alone" if second_person.is_alone(person, actor) else "propose"
     return {"proposal": proposal, "next_step": step}
 
 
@@ -112,14 +113,14 @@ def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
             refusal = refusal or error.message
     context = {
         **person_admin.admin_site.each_context(request),
-        "title": f"Purge {person}",
+        "title": gettext("Purge %(name)s") % {"name": person},
         "opts": person_admin.opts,
         "person": person,
         "counts": counts,
         "refusal": refusal,
         "reason": request.POST.get("reason", request.GET.get("reason", "")),  # the desk gives it along
         "typed": request.POST.get("name", ""),
-        "name_to_type": purge_proposals.name_to_type(person),
+        "name_to_type": second_person.name_to_type(person),
         **_next_step(request.user, person),
         "may_decide": has_higher_rank(request.user, person),
         "back_url": reverse("admin:accounts_user_change", args=[person_id]),
@@ -133,7 +134,7 @@ class PurgeAdmin(ReadOnlyAdmin):
     list_filter = ("stage",)
     list_select_related = ("person", "actor", "undo_actor")
     search_fields = ("id__exact", "person__id__exact", "person__display_name")
-    search_help_text = "The name or the id of the person"
+    search_help_text = _("The name or the id of the person")
     ordering = ("-id",)
     actions = ("undo",)
     fields = (
@@ -150,7 +151,7 @@ class PurgeAdmin(ReadOnlyAdmin):
     change_form_outer_after_template = "accounts/admin/purged.html"
 
     def title_of(self, obj: Purge) -> str:
-        return f"Purge of {obj.person}"
+        return gettext("Purge of %(name)s") % {"name": obj.person}
 
     def can_do(self, action: str, obj: Purge, actor: User) -> bool:
         undoable = obj.can_be_undone(timezone.now()) and obj.stage != Purge.Stage.UNDOING
@@ -164,7 +165,7 @@ class PurgeAdmin(ReadOnlyAdmin):
             "steps_left": len(trees_of(obj.person_id)) if under_way else 0,
         }
 
-    @admin.display(description="Person")
+    @admin.display(description=_("Person"))
     def whose(self, obj: Purge) -> str:
         address = reverse("admin:accounts_user_change", args=[obj.person_id])
         return render_person(obj.person, address)
@@ -172,22 +173,22 @@ class PurgeAdmin(ReadOnlyAdmin):
     @admin.display(description=_("Proposed by"))
     def proposed_by(self, obj: Purge) -> str:
         proposal = purge_proposals.proposal_of(obj)
-        return render_person(proposal.proposer) if proposal else "nobody: done by one person or a program"
+        return render_person(proposal.proposer) if proposal else gettext("nobody: done by one person or a program")
 
-    @admin.display(description="Stage")
+    @admin.display(description=_("Stage"))
     def in_stage(self, obj: Purge) -> str:
         return badge(obj.get_stage_display(), TONES[Purge.Stage(obj.stage)])
 
-    @admin.display(description="Can be undone until")
+    @admin.display(description=_("Can be undone until"))
     def may_be_undone_until(self, obj: Purge) -> str:
         return f"{timezone.localtime(obj.undo_until):%Y-%m-%d %H:%M}" if obj.can_be_undone(timezone.now()) else "–"
 
-    @admin.action(description="Undo")
+    @admin.action(description=_("Undo"))
     def undo(self, request: Any, chosen: QuerySet[Purge]) -> None:
         def act(obj: Purge, reason: str) -> None:
             purging.undo_purge(purge_id=obj.pk, actor=request.user, reason=reason)
 
-        self.act_on_each(request, chosen, "is being undone", act)
+        self.act_on_each(request, chosen, gettext("is being undone"), act)
 
 
 def get_purges(user: User) -> list[tuple[Purge, str, bool]]:

@@ -1,53 +1,31 @@
-"""Site settings in the admin: the list is the history, and "change" adds a row with the new values."""
+"""Site settings in the admin: the page where they are changed, and the list of all changes."""
 
+from functools import partial
 from typing import Any
 
-from django import forms
-from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.utils.html import format_html_join
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
+from unfold.views import ChangeList
 
 from oasst.accounts.groups import OPERATE
 from oasst.accounts.models import SiteSettings
-from oasst.accounts.site_settings import changing, reading
-from oasst.core.errors import DomainError
-from oasst.core.form_fields import without_maxlength
-from oasst.core.read_only_admin import ReadOnlyAdmin
+from oasst.core.read_only_admin import OfferedFiltersChangeList, ReadOnlyAdmin
+from oasst.site.admin.site_settings_page import back_view, settings_view, with_differences
 
 
-@without_maxlength
-class SiteSettingsForm(forms.ModelForm):
-    """All settings as they are now. The service checks and stores the changes."""
+class HistoryChangeList(OfferedFiltersChangeList):
+    """The list of changes: each row knows what it changed."""
 
-    class Meta:
-        model = SiteSettings
-        fields = (*reading.FIELDS, "reason")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        now = reading.read()
-        self.initial = {name: getattr(now, name) for name in reading.FIELDS}
-        for field in self.fields.values():
-            if isinstance(field, forms.CharField) and (limit := field.max_length):
-                field.max_length = None  # the service counts as the counter in the page does
-                field.widget.attrs.pop("maxlength", None)
-                field.widget.attrs["data-limit"] = limit
-
-    def _post_clean(self) -> None:
-        """Do nothing: the service creates the model."""
-
-    def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = self.cleaned_data
-        for name in [name for name in reading.FIELDS if name in data]:
-            try:
-                data[name] = changing.checked(name, data[name])
-            except DomainError as error:
-                self.add_error(name, error.message)
-        return data
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        for row, changes in with_differences(self.result_list):
+            row.changes = changes  # type: ignore[attr-defined]
 
 
 @admin.register(SiteSettings)
@@ -55,55 +33,44 @@ class SiteSettingsAdmin(ReadOnlyAdmin):
     list_display = ("changed_at", "who", "what", "reason")
     list_select_related = ("changed_by",)
     ordering = ("-pk",)
-    fields = (*reading.FIELDS, "reason", "changed_at", "changed_by")
+    fields = (("changed_at", "who"), "what", "reason", "way_back")
+    readonly_fields = ("who", "what", "way_back")
+    list_before_template = "accounts/admin/site_settings_list.html"
     empty_text = gettext_noop("Nothing was changed yet: the defaults are in force.")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm(OPERATE))
+    def get_urls(self) -> list[URLPattern]:
+        def page(view: Any) -> Any:
+            return self.admin_site.admin_view(partial(view, model_admin=self))
 
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        only_save = {"show_save_and_add_another": False, "show_save_and_continue": False, "title": _("Site settings")}
-        return super().add_view(request, form_url, {**only_save, **(extra_context or {})})
+        return [
+            path("now/", page(settings_view), name="accounts_sitesettings_now"),
+            path("<int:row_id>/back/", page(back_view), name="accounts_sitesettings_back"),
+            *super().get_urls(),
+        ]
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        return super().get_form(request, obj, change, **kwargs if obj else {**kwargs, "form": SiteSettingsForm})
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return HistoryChangeList
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        more = ["way_back"] if request.user.has_perm(OPERATE) else []
+        return [*super().get_list_display(request), *more]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields if obj else SiteSettingsForm.Meta.fields
+        return self.fields if request.user.has_perm(OPERATE) else self.fields[:-1]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields if obj else ()
-
-    def save_form(self, request: Any, form: Any, change: bool) -> Any:
-        return form.instance
-
-    def save_model(self, request: Any, obj: Any, form: Any, change: bool) -> None:
-        """Let the service store the changes, and say which."""
-        values = {name: form.cleaned_data[name] for name in reading.FIELDS}
-        changed = changing.change(actor=request.user, reason=form.cleaned_data["reason"], **values)
-        names = [_label(name) for name in changed]
-        if names:
-            self.message_user(request, _("Changed: %(names)s.") % {"names": ", ".join(names)}, messages.SUCCESS)
-        else:
-            self.message_user(request, _("Nothing was different, so nothing was changed."), messages.INFO)
-
-    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        return redirect("admin:accounts_sitesettings_changelist")
-
-    def save_related(self, request: Any, form: Any, formsets: Any, change: bool) -> None:
-        """Do nothing: there are no related objects."""
+    def title_of(self, obj: SiteSettings) -> str:
+        return gettext("Change of the site settings")
 
     @admin.display(description=_("by"))
     def who(self, row: SiteSettings) -> str:
-        return str(row.changed_by) if row.changed_by else str(_("the operator"))
+        return str(row.changed_by) if row.changed_by else gettext("the operator")
 
-    @admin.display(description=_("differs from the defaults"))
-    def what(self, row: SiteSettings) -> SafeString:
-        default = reading.CurrentSettings()
-        different = [name for name in reading.FIELDS if getattr(row, name) != getattr(default, name)]
-        return format_html_join(", ", "{}", [(_label(name),) for name in different])
+    @admin.display(description=_("what changed"))
+    def what(self, row: Any) -> SafeString:
+        changes = row.changes if hasattr(row, "changes") else with_differences([row])[0][1]
+        return SafeString(render_to_string("accounts/admin/site_settings_changes.html", {"changes": changes}))
 
-
-def _label(name: str) -> str:
-    field: Any = SiteSettings._meta.get_field(name)
-    return str(field.verbose_name)
+    @admin.display(description=_("way back"))
+    def way_back(self, row: SiteSettings) -> SafeString:
+        url = reverse("admin:accounts_sitesettings_back", args=[row.pk])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, gettext("Change back…"))

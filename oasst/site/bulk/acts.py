@@ -15,9 +15,9 @@ from oasst.accounts.models import User
 from oasst.core.audit.acts import register
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.site.models import BulkAct
-from trees.lifecycle.policy import current_policy
 from trees.models import Deletion
 from trees.moderation import bans, moderator_actions
+from trees.policies.reading import current_policy
 
 START = register("bulk.start", _("began an act on many at once"))
 STOP = register("bulk.stop", _("stopped an act on many at once"))
@@ -39,6 +39,8 @@ class Kind:
     on_people: bool = False
     takes_below: bool = False
     """It takes everything below a message with it."""
+    stops_trees: bool = False
+    """Done to a prompt, it stops the conversation."""
 
 
 def _delete(message_id: UUID, actor: User, bulk: BulkAct) -> object:
@@ -88,8 +90,8 @@ def _person(person_id: UUID) -> User:
 KINDS = {
     kind.act: kind
     for kind in (
-        Kind(Act.DELETE, _("removed"), _delete, takes_below=True),
-        Kind(Act.HIDE, _("hidden"), _hide),
+        Kind(Act.DELETE, _("removed"), _delete, takes_below=True, stops_trees=True),
+        Kind(Act.HIDE, _("hidden"), _hide, stops_trees=True),
         Kind(Act.KEEP, _("kept"), _keep),
         Kind(Act.MOVE, _("moved"), _move),
         Kind(Act.RESTORE, _("brought back"), _restore),

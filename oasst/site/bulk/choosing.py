@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid, NotFound
+from oasst.core.list_filters import FormChangeList
 from oasst.core.markdown.rendering import plain_excerpt
 from trees.models import Message, NearDuplicate
 
@@ -68,8 +69,10 @@ def chosen_messages(choice: Choice, request: HttpRequest) -> tuple[QuerySet[Mess
     if choice.like is not None:
         return _like(choice)
     if choice.filters is not None:
-        words = _("Messages of a filtered list: %(filters)s") if choice.filters else _("All messages")
-        return _filtered(choice.filters, request), str(words % {"filters": choice.filters} if choice.filters else words)
+        found = _listed(choice.filters, request)
+        rows: QuerySet[Message] = found.queryset.order_by()
+        words = found.chosen_in_words()
+        return rows, gettext("Messages. %(filters)s") % {"filters": words} if words else gettext("All messages")
     raise Invalid(gettext("Nothing is chosen. Begin at a message, a person or a list."), code="nothing_chosen")
 
 
@@ -135,19 +138,24 @@ def _nearly_same(message_id: UUID) -> set[UUID]:
     return found
 
 
-def _filtered(filters: str, request: HttpRequest) -> QuerySet[Message]:
-    """Return what the list of messages shows with these filters, on all its pages."""
+def filters_in_words(filters: str, request: HttpRequest) -> str:
+    """Return the filters of a list of messages in words; empty if there are none. Raise Invalid."""
+    return _listed(filters, request).chosen_in_words()
+
+
+def _listed(filters: str, request: HttpRequest) -> FormChangeList:
+    """Return the list of messages with these filters; its `queryset` has the rows of all pages. Raise Invalid."""
     page = admin.site.get_model_admin(Message)
     values = QueryDict(filters, mutable=True)
     for name in _OF_THE_LIST:
         values.pop(name, None)
     asked = _request_like(request, values)
     try:
-        rows = page.get_changelist_instance(asked).queryset
+        found: Any = page.get_changelist_instance(asked)
     except admin.options.IncorrectLookupParameters:
         raise Invalid(gettext("The list has no such filters."), code="unknown_filters") from None
-    found: QuerySet[Message] = rows.order_by()
-    return found
+    listed: FormChangeList = found
+    return listed
 
 
 def _request_like(request: HttpRequest, values: QueryDict) -> HttpRequest:

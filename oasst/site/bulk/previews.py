@@ -99,6 +99,8 @@ def draft_on_messages(
     if kind.takes_below or kind.act == Act.RESTORE:
         for pk in _look_below(preview, kind, by_tree):
             del authors[pk]
+    if kind.stops_trees:
+        preview.stopping = _count_stopping(by_tree)
     preview.ids, preview.authors = list(authors), Counter(authors.values())
     return _store(actor, kind, preview, chosen_by, value)
 
@@ -173,11 +175,14 @@ def _look_below(preview: Preview, kind: Kind, by_tree: dict[UUID, set[UUID]]) ->
                 if pk in chosen:
                     preview.left_out["came_with_above" if kind.act == Act.RESTORE else "with_above"] += 1
                     with_above.append(pk)
-        if kind.takes_below:
-            roots = chosen & set(trees)  # a tree has the id of its prompt
-            halted = State.HALTED_BY_MODERATOR.value
-            preview.stopping += MessageTree.objects.filter(pk__in=roots).exclude(state=halted).count()
     return with_above
+
+
+def _count_stopping(by_tree: dict[UUID, set[UUID]]) -> int:
+    """Return how many conversations stop because their prompt goes. A tree has the id of its prompt."""
+    roots = [tree_id for tree_id, chosen in by_tree.items() if tree_id in chosen]
+    trees = (MessageTree.objects.filter(pk__in=batch) for batch in _batches(roots))
+    return sum(batch.exclude(state=State.HALTED_BY_MODERATOR.value).count() for batch in trees)
 
 
 def _above(message_id: UUID, parents: dict[UUID, UUID | None]) -> Iterator[UUID]:

@@ -14,7 +14,7 @@ from celery import shared_task
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
 from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 100
 MAX_TRIES = 3
-FAILED = "It failed, for a reason that is not yours. The log of the server says more."
+FAILED = gettext_lazy("It failed, for a reason that is not yours. The log of the server says more.")
 
 
 class _Elsewhere(Exception):
@@ -58,55 +58,79 @@ def start(*, bulk_id: UUID, actor: User, reason: str) -> BulkAct:
     return bulk
 
 
-def stop(*, bulk_id: UUID, actor: User) -> BulkAct:
-    """Stop it after the row of this moment. Raise NotAllowed, NotFound, Conflict (`not_running`)."""
+def stop(*, bulk_id: UUID, actor: User, reason: str) -> BulkAct:
+    """Stop it after the row of this moment: whoever began it may, and administrators. What was done stays, and can be
+    undone. Raise NotAllowed, Invalid (no reason), NotFound, Conflict (`not_running`).
+    """
+    reason = clean_reason(reason)
     with transaction.atomic(durable=True):
-        bulk = _lock(bulk_id, actor)
+        bulk = _lock(bulk_id, actor, or_administrator=True)
         if bulk.stage != BulkAct.Stage.RUNNING:
             raise Conflict(gettext("This is not under way."), code="not_running")
-        _move(bulk, BulkAct.Stage.STOPPED, acts.STOP, actor)
+        bulk.stopped_by, bulk.stop_reason = actor, reason
+        _move(bulk, BulkAct.Stage.STOPPED, acts.STOP, actor, reason)
     return bulk
 
 
 def go_on(*, bulk_id: UUID, actor: User) -> BulkAct:
-    """Let it go on where it was stopped. Raise NotAllowed, NotFound, Conflict (`not_stopped`)."""
+    """Let it go on where it was stopped. What somebody else stopped, administrators let go on, but not for themselves.
+
+    Raise NotAllowed (`not_yours`, `stopped_by_another`), NotFound, Conflict (`not_stopped`).
+    """
     with transaction.atomic(durable=True):
-        bulk = _lock(bulk_id, actor)
+        bulk = _lock(bulk_id, actor, or_administrator=True)
         if bulk.stage != BulkAct.Stage.STOPPED:
             raise Conflict(gettext("This is not stopped."), code="not_stopped")
+        if not may_go_on(bulk, actor):
+            if bulk.was_stopped_by_another:
+                message = gettext("Somebody else stopped this. An administrator lets it go on, not you.")
+                raise NotAllowed(message, code="stopped_by_another")
+            raise _not_yours()
+        bulk.stopped_by, bulk.stop_reason = None, ""
         _move(bulk, BulkAct.Stage.RUNNING, acts.GO_ON, actor, bulk.reason)
     return bulk
 
 
+def may_go_on(bulk: BulkAct, actor: User) -> bool:
+    """Return True if this person may let it go on, once it is stopped."""
+    is_own = bulk.moderator_id == actor.pk
+    return actor.is_superuser and not is_own if bulk.was_stopped_by_another else is_own
+
+
 def undo(*, bulk_id: UUID, actor: User, reason: str) -> BulkAct:
-    """Begin to undo all that was done, the last first. Raise NotAllowed, Invalid (no reason), NotFound, Conflict
-    (`nothing_to_undo`).
+    """Begin to undo all that was done, the last first: whoever began it may, and administrators. Raise NotAllowed,
+    Invalid (no reason), NotFound, Conflict (`nothing_to_undo`).
     """
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
-        bulk = _lock(bulk_id, actor)
+        bulk = _lock(bulk_id, actor, or_administrator=True)
         if bulk.stage not in (BulkAct.Stage.RUNNING, BulkAct.Stage.STOPPED, BulkAct.Stage.DONE):
             raise Conflict(gettext("There is nothing to undo."), code="nothing_to_undo")
-        bulk.undo_reason = reason
+        bulk.undone_by, bulk.undo_reason = actor, reason
         _move(bulk, BulkAct.Stage.UNDOING, acts.UNDO, actor, reason)
     return bulk
 
 
-def _lock(bulk_id: UUID, actor: User) -> BulkAct:
+def _lock(bulk_id: UUID, actor: User, *, or_administrator: bool = False) -> BulkAct:
     require_moderator(actor)
     bulk = BulkAct.objects.select_for_update(of=("self",), no_key=True).filter(pk=bulk_id).first()
     if bulk is None:
         raise NotFound(gettext("There is no such act."), code="act_not_found")
-    if bulk.moderator_id != actor.pk:
-        raise NotAllowed(gettext("Only those who chose it can do this here."), code="not_yours")
+    if bulk.moderator_id != actor.pk and not (or_administrator and actor.is_superuser and bulk.started_at):
+        raise _not_yours()
     return bulk
+
+
+def _not_yours() -> NotAllowed:
+    return NotAllowed(gettext("Only those who chose it can do this here."), code="not_yours")
 
 
 def _move(bulk: BulkAct, stage: BulkAct.Stage, act: Act, actor: User, reason: str = "") -> None:
     bulk.stage = stage
     bulk.save()
     about = {"act": bulk.act, "rows": bulk.preview["rows"], "value": bulk.value}
-    record(act, bulk, actor=actor, reason=reason, after=about)
+    person_id = None if bulk.moderator_id == actor.pk else bulk.moderator_id
+    record(act, bulk, actor=actor, person_id=person_id, reason=reason, after=about)
     if bulk.is_under_way:
         enqueue(go_on_with_bulk_act, str(bulk.pk))
 
@@ -146,12 +170,17 @@ def _steps(bulk: BulkAct) -> Iterator[None]:
             BulkAct.objects.filter(pk=bulk.pk, stage=stage).update(stage=ended, ended_at=timezone.now())
             return
         for row in batch:
-            actor = User.objects.get(pk=bulk.moderator_id)  # who may have lost the right since the last row
-            (_do if stage == BulkAct.Stage.RUNNING else _undo)(row, actor, bulk)
+            (_do if stage == BulkAct.Stage.RUNNING else _undo)(row, _actor(bulk), bulk)
             yield
             bulk.refresh_from_db()
             if bulk.stage != stage:
                 break
+
+
+def _actor(bulk: BulkAct) -> User:
+    """Return whose act the next row is, as they are now: they may have lost the right since the last row."""
+    undone_by = bulk.undone_by_id if bulk.stage == BulkAct.Stage.UNDOING else None
+    return User.objects.get(pk=undone_by or bulk.moderator_id)
 
 
 def _left(bulk: BulkAct) -> QuerySet[BulkRow]:
@@ -199,10 +228,13 @@ def _undo(row: BulkRow, actor: User, bulk: BulkAct) -> None:
 
     if not row.entries:  # the act changed nothing
         BulkRow.objects.filter(pk=row.pk, status=BulkRow.Status.DONE).update(status=BulkRow.Status.UNDONE)
+    of_another = actor.pk != bulk.moderator_id
+
+    def undo_last() -> None:
+        undo_entry(row.entries[-1], actor=actor, reason=bulk.undo_reason, of_another=of_another)
+
     while row.entries and row.status == BulkRow.Status.DONE:
-        _attempt(
-            row, BulkRow.Status.STAYS, lambda: undo_entry(row.entries[-1], actor=actor, reason=bulk.undo_reason), land
-        )
+        _attempt(row, BulkRow.Status.STAYS, undo_last, land)
         before = len(row.entries)
         row.refresh_from_db()
         if len(row.entries) == before:
@@ -230,7 +262,7 @@ def _attempt(
         raise
     except Exception:
         log.exception("bulk_row_failed", bulk=str(row.bulk_id), subject=str(row.subject_id))
-        _try_later(row, before, refused, FAILED)
+        _try_later(row, before, refused, str(FAILED))
     else:
         # An act without an entry changed nothing, or says nothing of itself.
         done = BulkRow.Status.DONE if refused == BulkRow.Status.REFUSED else BulkRow.Status.UNDONE

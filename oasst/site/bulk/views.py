@@ -75,6 +75,12 @@ def new_view(request: Any) -> HttpResponse:
         refusal = error.message
         choice = choosing.Choice() if error.code in ("bad_id", "too_many") else choice
     people = choosing.chosen_people(choice) if choice.people else []
+    filters = ""
+    if choice.filters and not refusal:
+        try:
+            filters = choosing.filters_in_words(choice.filters, request)
+        except DomainError as error:
+            refusal = error.message
     like = Message.objects.filter(pk=choice.like).first() if choice.like else None
     if choice.like and like is None:
         raise Http404
@@ -84,6 +90,7 @@ def new_view(request: Any) -> HttpResponse:
         "excerpt": plain_excerpt(like.text, 200) if like else "",
         "same": [(name, words, name in (choice.same or ("author",))) for name, words in choosing.SAME.items()],
         "people": people,
+        "filters_in_words": filters,
         "acts": [(kind.act.value, kind.act.label) for kind in KINDS.values() if people or not kind.on_people],
         "act": values.get("act", ""),
         "languages": sorted(
@@ -152,7 +159,8 @@ def _value_in_words(bulk: BulkAct) -> str:
 @require_http_methods(["GET", "HEAD", "POST"])
 def one_view(request: Any, bulk_id: UUID) -> HttpResponse:
     """Show what would happen, how far it is, or what came of it. A POST begins, stops or undoes it."""
-    bulk = BulkAct.objects.select_related("moderator").filter(pk=bulk_id).first()
+    people = ("moderator", "stopped_by", "undone_by")
+    bulk = BulkAct.objects.select_related(*people).filter(pk=bulk_id).first()
     if bulk is None:
         raise Http404
     refusal = ""
@@ -171,6 +179,8 @@ def one_view(request: Any, bulk_id: UUID) -> HttpResponse:
         "bulk": bulk,
         "stage": _badge(bulk),
         "mine": bulk.moderator_id == request.user.pk,
+        "may_stop": bulk.moderator_id == request.user.pk or request.user.is_superuser,
+        "may_go_on": running.may_go_on(bulk, request.user),
         "kind": KINDS.get(BulkAct.Act(bulk.act)),
         "value": _value_in_words(bulk),
         "counts": counts,
@@ -195,7 +205,7 @@ def _decide(bulk: BulkAct, request: Any) -> None:
             running.start(bulk_id=bulk.pk, actor=request.user, reason=reason)
             messages.success(request, _("It is under way."))
         case "stop":
-            running.stop(bulk_id=bulk.pk, actor=request.user)
+            running.stop(bulk_id=bulk.pk, actor=request.user, reason=reason)
             messages.success(request, _("It is stopped. What was done stays done."))
         case "go_on":
             running.go_on(bulk_id=bulk.pk, actor=request.user)

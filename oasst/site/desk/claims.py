@@ -45,6 +45,11 @@ def hold(moderator: User, subject: Subject) -> bool:
     return _claim(moderator, subject, waits=True)
 
 
+def was_given(moderator: User, subject: Subject) -> bool:
+    """Return True if this moderator holds the item, or held it last and nobody else has taken it since."""
+    return DeskClaim.objects.filter(moderator=moderator, subject_kind=subject.kind, subject_id=subject.id).exists()
+
+
 def leave(moderator: User) -> None:
     """Hold what this moderator holds for GRACE only, because its page was left."""
     soon = timezone.now() + GRACE

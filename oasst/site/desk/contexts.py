@@ -18,7 +18,7 @@ from inference.queries import thread_of
 from leaderboard.models import TrollStanding
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import AccountWarning, Appeal, Ban, User
-from oasst.accounts.roles import has_higher_rank
+from oasst.accounts.roles import has_higher_rank, has_no_role
 from oasst.core.audit.acts import label_of
 from oasst.core.text.languages import name_of
 from oasst.site.desk.effects import open_appeals
@@ -91,6 +91,8 @@ class Shown:
     thread: list[ChatMessage] = field(default_factory=list)
     acts: list[DeskAct] = field(default_factory=list)
     about_author: list[DeskAct] = field(default_factory=list)
+    may_merge: bool = False
+    """Whether a merge of the person, or the author, can be proposed."""
     seen: int = 0
     """The latest decision about it, see `decisions.decide`."""
     notes: list[Mapping[str, Any]] = field(default_factory=list)
@@ -133,6 +135,7 @@ def _show_message(shown: Shown, key: UUID, moderator: User) -> None:
     shown.acts = [act for act in TABLE[SubjectKind.MESSAGE] if _fits(act, shown, message, moderator)]
     author = message.author
     if author is not None and author.is_active and author.pk != moderator.pk and has_higher_rank(moderator, author):
+        shown.may_merge = has_no_role(author)
         shown.about_author = [act for act in ABOUT_AUTHOR.values() if author.enabled or act.name == "warn"]
 
 
@@ -376,6 +379,7 @@ def _show_person(shown: Shown, key: UUID, moderator: User) -> None:
     if Source.TROLL in sources:
         shown.standing = TrollStanding.objects.filter(person=key, frame=Frame.WEEK.value).first()
     decides = has_higher_rank(moderator, person) and person.is_active
+    shown.may_merge = decides and has_no_role(person)
     shown.acts = [act for act in TABLE[SubjectKind.PERSON] if _fits_person(act, shown, sources, decides)]
 
 

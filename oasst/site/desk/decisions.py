@@ -15,6 +15,7 @@ from oasst.accounts.models import User
 from oasst.accounts.roles import require_higher_rank
 from oasst.core.audit.recording import collected_entries
 from oasst.core.errors import Conflict, DomainError, Invalid
+from oasst.core.locks import timeouts_as_busy
 from oasst.core.models import AuditEntry
 from oasst.core.text.validation import clean_reason
 from oasst.site.desk import claims, effects, reasons
@@ -51,13 +52,17 @@ def decide(
     companion = _companion(order, also)
     if chosen.person or companion:
         require_higher_rank(moderator, order.person())
+    was_given = claims.was_given(moderator, subject)
     begun = _begin(order, session, f"{act}+{also}" if also else act, seen)
     with collected_entries() as entries:
         try:
-            chosen.run(order)
+            with timeouts_as_busy():
+                chosen.run(order)
         except DomainError:
             if not entries:  # else something of it is done, and can be undone
                 begun.delete()
+                if not was_given:  # a form can name any item; who was not given it must not keep it from others
+                    claims.give_back(moderator, subject)
                 raise
             _finish(begun, entries, order)
             raise

@@ -26,10 +26,11 @@ from oasst.core.text.languages import LANGUAGES
 from oasst.site import acts
 from oasst.site.desk.subjects import TARGETS, Subject, SubjectKind
 from oasst.site.models import Escalation
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageReading, MessageTree, ReadingKind, Report
 from trees.moderation import appealing, bans, moderator_actions, personal_data
+from trees.policies.reading import current_policy
 
 DAYS = (1, 3, 7, 30, 90)
 """How long a suspension may last."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import transaction
-from django.db.models import BooleanField, F, Func, Model, OuterRef
+from django.db.models import F, Model, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext
 
@@ -20,6 +20,7 @@ from oasst.accounts import acts as account_acts
 from oasst.accounts.access import require_moderator
 from oasst.accounts.locks import lock_administrators, lock_user
 from oasst.accounts.models import User
+from oasst.core.array_lookups import IsAnyOf
 from oasst.core.audit.putting_back import put_back, read_changes
 from oasst.core.audit.recording import record
 from oasst.core.errors import Conflict, NotAllowed, NotFound
@@ -29,10 +30,11 @@ from oasst.site import acts as site_acts
 from oasst.site import purging
 from oasst.site.models import DeskDecision, Escalation
 from trees import acts as data_acts
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
 from trees.models import MessageReading, MessageTree, NearDuplicate
 from trees.moderation import acts as tree_acts
 from trees.moderation import bans, moderator_actions
+from trees.policies.reading import current_policy
 
 SHOWN = 10
 """How many of their last decisions a moderator sees and can undo."""
@@ -44,6 +46,12 @@ class _Undo:
     actor: User
     reason: str
     policy: TreePolicy
+    of_another: bool = False
+    """An administrator undoes what somebody else did."""
+
+    def require_right(self) -> None:
+        if self.entry.actor_id != self.actor.pk and not (self.of_another and self.actor.is_superuser):
+            raise NotAllowed(gettext("Only those who did this can undo it here."), code="not_yours")
 
 
 def undo_decision(decision: DeskDecision, *, actor: User, reason: str, policy: TreePolicy | None = None) -> None:
@@ -72,30 +80,24 @@ def undo_decision(decision: DeskDecision, *, actor: User, reason: str, policy: T
     decision.undone_at = row.undone_at
 
 
-def undo_entry(entry_id: int, *, actor: User, reason: str) -> None:
-    """Undo one act, given by its entry in the audit log, in a transaction of its own. Raise as `undo_decision`."""
+def undo_entry(entry_id: int, *, actor: User, reason: str, of_another: bool = False) -> None:
+    """Undo one act, given by its entry in the audit log, in a transaction of its own. With `of_another` administrators
+    undo what somebody else did. Raise as `undo_decision`.
+    """
     require_moderator(actor)
     entry = AuditEntry.objects.select_related("text").get(pk=entry_id)
     if entry.act not in _UNDOES:
         raise moderator_actions.not_undoable()
     with transaction.atomic(durable=True):
         _lock([entry])
-        _undo_entry(_Undo(entry, actor, clean_reason(reason), current_policy()))
-
-
-class _IsAnyOf(Func):
-    """Whether a value is in an array, both columns. It uses the index of the value."""
-
-    template = "%(expressions)s)"
-    arg_joiner = " = ANY("
-    output_field = BooleanField()
+        _undo_entry(_Undo(entry, actor, clean_reason(reason), current_policy(), of_another))
 
 
 def latest_decisions(moderator: User, session: str | None = None) -> list[tuple[DeskDecision, bool]]:
     """Return the last SHOWN decisions of a moderator, newest first, each with whether it can be undone: those of one
     session that are in force, or without `session` all of them. One statement.
     """
-    undoable = AuditEntry.objects.filter(_IsAnyOf(F("pk"), OuterRef("entries")), act__in=UNDOABLE)
+    undoable = AuditEntry.objects.filter(IsAnyOf(F("pk"), OuterRef("entries")), act__in=UNDOABLE)
     rows = DeskDecision.objects.filter(moderator=moderator).annotate(undoable=ArraySubquery(undoable.values("pk")))
     if session is not None:
         rows = rows.filter(session=session, undone_at=None)
@@ -127,11 +129,10 @@ def _lock(entries: Sequence[AuditEntry]) -> None:
 
 def _undo_entry(undo: _Undo) -> None:
     undoes = _UNDOES[undo.entry.act]
-    if undo.entry.act in tree_acts.UNDOABLE:  # it checks and records that itself, under the lock of the tree
+    undo.require_right()
+    if undo.entry.act in tree_acts.UNDOABLE:  # it checks the rest and records that itself, under the lock of the tree
         undoes(undo)
         return
-    if undo.entry.actor_id != undo.actor.pk:
-        raise NotAllowed(gettext("Only those who did this can undo it here."), code="not_yours")
     if moderator_actions.is_undone(undo.entry):
         raise Conflict(gettext("This was undone already."), code="already_undone")
     undoes(undo)
@@ -139,7 +140,7 @@ def _undo_entry(undo: _Undo) -> None:
 
 
 def _undo_on_tree(undo: _Undo) -> None:
-    moderator_actions.undo_in_transaction(undo.entry, actor=undo.actor, reason=undo.reason, policy=undo.policy)
+    moderator_actions.undo_entry(undo.entry, actor=undo.actor, reason=undo.reason, policy=undo.policy)
 
 
 def _undo_ban(undo: _Undo) -> None:

@@ -40,7 +40,7 @@ class ReviewVote:
 @dataclass
 class TreeFacts:
     tree: MessageTree
-    policy: TreePolicy
+    policy: TreePolicy  # of its language
     messages: dict[UUID, Message] = field(default_factory=dict)
     reviews: dict[UUID, list[ReviewVote]] = field(default_factory=lambda: defaultdict(list))  # by message, oldest first
     rankings: list[Vote] = field(default_factory=list)  # without those that a purge set aside
@@ -74,7 +74,7 @@ class TreeFacts:
         """Return the tree in the form that services take, to compute what they would do. It is not locked or saved."""
         return LockedTree(
             tree=self.tree,
-            policy=self.policy,
+            site_policy=self.policy,
             messages=self.messages,
             openings=self.openings,
             now=timezone.now(),
@@ -92,7 +92,7 @@ def read_batch(policy: TreePolicy, *, after: UUID | None, size: int) -> list[Tre
 
 def read_trees(policy: TreePolicy, trees: Iterable[MessageTree]) -> list[TreeFacts]:
     """Return the facts of these trees."""
-    facts = {tree.pk: TreeFacts(tree, policy) for tree in trees}
+    facts = {tree.pk: TreeFacts(tree, policy.in_language(tree.lang)) for tree in trees}
     if facts:
         _read_messages(facts)
         _read_judgments(facts)

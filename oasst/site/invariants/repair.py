@@ -23,7 +23,7 @@ from oasst.site.invariants.facts import TreeFacts, read_trees
 from oasst.site.invariants.run import SCORES, TREE_CHECKS, tree_differences
 from trees.lifecycle import reply_ranks, transitions
 from trees.lifecycle.locked_tree import LockedTree, lock_tree
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import (
     Happening,
@@ -38,6 +38,7 @@ from trees.models import (
     Withdrawal,
 )
 from trees.moderation import proposals
+from trees.policies.reading import current_policy
 
 log = structlog.get_logger(__name__)
 

@@ -27,7 +27,7 @@ STILL_TRUE = (
     | Q(_IN_TREE, kind=Kind.RANKED_FIRST, message__rank=0)
     | Q(Exists(_OFFERED.filter(name=OuterRef("snapshot_name"))), kind=Kind.EXPORTED)
     | Q(kind__in=[Kind.REPORT_SETTLED, Kind.WITHDRAWAL_DECIDED, Kind.LEVEL_REACHED])
-    | Q(kind__in=[Kind.MODERATED, Kind.WARNED, Kind.APPEAL_ANSWERED])
+    | Q(kind__in=[Kind.MODERATED, Kind.WARNED, Kind.APPEAL_ANSWERED, Kind.MERGED])
 )
 """What a notice says still holds. Others are left out, for instance of an answer that was taken back."""
 

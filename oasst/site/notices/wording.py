@@ -31,8 +31,8 @@ KIND_NAMES: dict[str, Promise] = {
     Kind.APPEAL_ANSWERED: gettext_lazy("A moderator answered your appeal"),
     Kind.LEVEL_REACHED: gettext_lazy("You reached a new level"),
 }
-"""The kinds as the settings name them. A warning cannot be muted, so it is not among them."""
-ABOUT_DECISIONS = (Kind.MODERATED, Kind.WARNED, Kind.APPEAL_ANSWERED)
+"""The kinds as the settings name them. Warnings and merges cannot be muted, so they are not among them."""
+ABOUT_DECISIONS = (Kind.MODERATED, Kind.WARNED, Kind.APPEAL_ANSWERED, Kind.MERGED)
 """What suspended people are mailed, too."""
 
 
@@ -79,6 +79,7 @@ _LOOKS: dict[str, tuple[str, str]] = {
     Kind.MODERATED: ("wait", "shield"),
     Kind.WARNED: ("wait", "shield"),
     Kind.APPEAL_ANSWERED: ("wait", "shield"),
+    Kind.MERGED: ("wait", "shield"),
     Kind.LEVEL_REACHED: ("mark", "spark"),
 }
 
@@ -142,6 +143,18 @@ def _moderated(notice: Notice, number: int) -> str:
     return sentence_of(effect, notice.message)
 
 
+def _merged(notice: Notice, number: int) -> str:
+    names = [name or gettext("an account without a name") for name in notice.data.get("names", ())]
+    sentence = ngettext(
+        "Another account of yours was merged into this one: %(names)s. What it gave is yours here, and it is closed. "
+        "If this is wrong, tell the team.",
+        "Other accounts of yours were merged into this one: %(names)s. What they gave is yours here, and they are "
+        "closed. If this is wrong, tell the team.",
+        len(names),
+    )
+    return sentence % {"names": ", ".join(names)}
+
+
 def _with_reason(sentence: str, reason: str) -> str:
     if not reason:
         return sentence
@@ -174,6 +187,7 @@ _SENTENCES: dict[str, Callable[[Notice, int], str]] = {
     Kind.MODERATED: _moderated,
     Kind.WARNED: _warned,
     Kind.APPEAL_ANSWERED: _appeal_answered,
+    Kind.MERGED: _merged,
     Kind.LEVEL_REACHED: lambda notice, number: gettext("You reached level %(level)s.") % {"level": notice.level},
 }
 

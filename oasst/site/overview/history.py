@@ -79,7 +79,9 @@ def _count(first: date, today: date) -> dict[date, dict[Key, Numbers]]:
     """Return the numbers of all days. What waited is counted back from now: what came since was not there then."""
     start = datetime(first.year, first.month, first.day, tzinfo=UTC)
     waiting = {
-        (name, lang): number for name, found in read_waiting().items() for lang, number in found.by_language.items()
+        (name, lang): number
+        for name, found in read_waiting(to_the_end=True).items()
+        for lang, number in found.by_language.items()
     }
     found: dict[date, dict[Key, Numbers]] = defaultdict(lambda: defaultdict(Numbers))
     for queue in QUEUES:

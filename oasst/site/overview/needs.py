@@ -11,10 +11,13 @@ from django.db.models.fields import CharField
 from django.db.models.functions import Cast
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from oasst.accounts.groups import OPERATE
 from oasst.accounts.models import User
+from oasst.accounts.site_settings.reading import current
 from oasst.core.models import JobRecord
 from oasst.core.text.languages import name_of
 from tasks.models import Task
@@ -22,6 +25,7 @@ from trees.lifecycle.states import State
 from trees.models import Opening, Proposal
 from trees.outbox import webhooks
 
+CLOSES_TASKS = "tasks.schedules.clean_up"
 OVERDUE = timedelta(hours=3)
 """A job closes tasks every hour; what is overdue for longer is stuck."""
 HELD = timedelta(days=1)
@@ -45,7 +49,7 @@ class Need:
 def find_needs(user: User, states: dict[State, int], passed_on: int) -> list[Need]:
     """Return what needs a look, the worst first. Two statements, one while the cache holds the languages."""
     numbers = _numbers()
-    needs = [*_broken(user, numbers, states), *_odd(user, numbers, passed_on), *_quiet_languages()]
+    needs = [*_site_state(user), *_broken(user, numbers, states), *_odd(user, numbers, passed_on), *_quiet_languages()]
     return sorted(needs, key=lambda need: not need.is_bad)
 
 
@@ -78,6 +82,18 @@ def _as_number(name: str, rows: Rows) -> Rows:
     return named.annotate(number=Count("pk")).values_list("counted_name", "number")
 
 
+def _site_state(user: User) -> Iterator[Need]:
+    """What administrators have switched for the whole site. No statement: every request knows it."""
+    site = current()
+    url = reverse("admin:accounts_sitesettings_now") if user.has_perm(OPERATE) else ""
+    if site.maintenance:
+        yield Need(_("Maintenance is on: only the team can use the site"), url, is_bad=True)
+    if site.ended:
+        yield Need(_("The project has ended: nobody gets tasks"), url, is_bad=True)
+    if site.has_announcement:
+        yield Need(_("An announcement is shown: “%(text)s”") % {"text": Truncator(site.announcement).chars(80)}, url)
+
+
 def _broken(user: User, numbers: dict[str, int], states: dict[State, int]) -> Iterator[Need]:
     if number := states.get(State.SCORING_FAILED, 0):
         url = f"{reverse('admin:trees_messagetree_changelist')}?state={State.SCORING_FAILED.value}"
@@ -89,7 +105,7 @@ def _broken(user: User, numbers: dict[str, int], states: dict[State, int]) -> It
         return
     if number := numbers["jobs"]:
         words = ngettext("%(number)d job failed in its last run", "%(number)d jobs failed in their last run", number)
-        yield Need(words % {"number": number}, reverse("admin:core_jobrecord_changelist"), is_bad=True)
+        yield Need(words % {"number": number}, reverse("admin:operation"), is_bad=True)
     if number := numbers["webhooks"]:
         url = f"{reverse('admin:trees_webhook_changelist')}?enabled__exact=0"
         words = ngettext(
@@ -102,7 +118,7 @@ def _broken(user: User, numbers: dict[str, int], states: dict[State, int]) -> It
         words = ngettext(
             "%(number)d task is overdue and was not closed", "%(number)d tasks are overdue and were not closed", number
         )
-        yield Need(words % {"number": number}, reverse("admin:core_jobrecord_changelist"), is_bad=True)
+        yield Need(words % {"number": number}, reverse("admin:job", args=[CLOSES_TASKS]), is_bad=True)
     if number := numbers["held"]:
         words = ngettext(
             "%(number)d piece of work has been held for somebody since yesterday",

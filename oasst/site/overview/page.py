@@ -36,6 +36,8 @@ class Card:
     about: str
     url: str
     number: int
+    is_more: bool
+    """More than `number` waits."""
     oldest: datetime | None
     came: int
     settled: int
@@ -74,6 +76,7 @@ def _card(queue: Any, waiting: Waiting, week: Sequence[Numbers]) -> Card:
         about=str(queue.about),
         url=queue.url,
         number=waiting.number,
+        is_more=waiting.is_more,
         oldest=waiting.oldest,
         came=sum(came),
         settled=sum(settled),
@@ -116,15 +119,18 @@ def _all(days: Sequence[Numbers]) -> list[int]:
 
 def _languages(waiting: dict[str, Waiting], past: History) -> list[dict[str, Any]]:
     """Return a row for each language in which something waits, came or was settled this week, the fullest first."""
-    totals = dict[str, int]()
+    totals, unsure = dict[str, int](), set[str]()
     for name, found in waiting.items():
         for lang, number in found.by_language.items():
             if lang and name != PASSED_ON:
                 totals[lang] = totals.get(lang, 0) + number
+        if found.is_more:
+            unsure |= found.by_language.keys()
     rows = [
         {
             "name": name_of(lang),
             "waiting": totals.get(lang, 0),
+            "is_more": lang in unsure,
             "week": past.week_by_language.get(lang, Numbers()),
         }
         for lang in {*totals, *past.week_by_language}

@@ -20,7 +20,7 @@ from trees.moderation import personal_data
 from trees.moderation.queries import waiting_proposals, waiting_withdrawals
 
 MAX_COUNTED = 1_000
-"""Of those that machines fill: nobody needs to know how many thousands."""
+"""For a page, of those that machines fill: nobody needs to know how many thousands."""
 Rows = QuerySet[Any, Any]
 
 
@@ -131,6 +131,8 @@ class Waiting:
     number: int = 0
     oldest: datetime | None = None
     by_language: dict[str, int] = field(default_factory=dict)
+    is_more: bool = False
+    """More than `number`: nobody counted on, so it may also be more in each language."""
 
     def add(self, lang: str, number: int, oldest: datetime | None) -> None:
         self.number += number
@@ -139,21 +141,28 @@ class Waiting:
             self.oldest = oldest
 
 
-def read_waiting() -> dict[str, Waiting]:
-    """Return what waits, by the name of the queue, and what was passed on to administrators. One statement."""
+def read_waiting(*, to_the_end: bool = False) -> dict[str, Waiting]:
+    """Return what waits, by the name of the queue, and what was passed on to administrators. One statement.
+
+    Of what machines fill, MAX_COUNTED are counted, or all with `to_the_end`, which takes too long for a page.
+    """
     found = {name: Waiting() for name in (*(queue.name for queue in QUEUES), PASSED_ON)}
-    first, *others = _counts()
+    first, *others = _counts(to_the_end)
     for name, lang, number, oldest in first.union(*others, all=True):
         if number:
             found[name].add(lang, number, oldest)
+    for queue in QUEUES:
+        one = found[queue.name]
+        if queue.by_machines and not to_the_end and one.number > MAX_COUNTED:
+            one.number, one.is_more = MAX_COUNTED, True
     return found
 
 
-def _counts() -> Iterator[Rows]:
+def _counts(to_the_end: bool) -> Iterator[Rows]:
     for queue in QUEUES:
         rows = queue.waiting()
-        if queue.by_machines:
-            first = rows.order_by("pk")[:MAX_COUNTED]
+        if queue.by_machines and not to_the_end:
+            first = rows.order_by("pk")[: MAX_COUNTED + 1]
             rows = rows.model._default_manager.filter(pk__in=first.values("pk"))
         yield _as_counts(rows, queue.name, queue.since, queue.lang)
     yield _as_counts(Escalation.objects.filter(closed_at=None), PASSED_ON, "at", "")

@@ -31,6 +31,7 @@ from oasst.accounts.models import (
 )
 from oasst.core.audit.people import accounts_of
 from oasst.core.models import AuditEntry
+from oasst.site import acts as site_acts
 from oasst.site.models import Notice, NoticeAccount
 from tasks.models import Draft, Task
 from trees import acts as tree_acts
@@ -49,7 +50,12 @@ from trees.models import (
 from trees.moderation import acts as moderation_acts
 
 UNTOLD = frozenset(
-    act.name for act in (tree_acts.MARK_GOLD, tree_acts.END_GOLD, moderation_acts.SETTLE, account_acts.PROPOSE_BAN)
+    act.name
+    for act in (
+        *(tree_acts.MARK_GOLD, tree_acts.END_GOLD, moderation_acts.SETTLE),
+        *(account_acts.PROPOSE_BAN, site_acts.PROPOSE_PURGE, site_acts.WITHDRAW_PURGE),
+        *(site_acts.PROPOSE_MERGE, site_acts.WITHDRAW_MERGE),
+    )
 )
 """Acts that would tell a person which of their texts are checks, that somebody reported them, or what is undecided."""
 
@@ -331,12 +337,16 @@ ELSEWHERE = {
             *("accounts.AccountWarning.actor", "accounts.AccountWarning.withdrawn_by"),
             *("accounts.BanProposal.user", "accounts.BanProposal.proposer", "accounts.BanProposal.decided_by"),
             *("accounts.PurgeProposal.user", "accounts.PurgeProposal.proposer", "accounts.PurgeProposal.decided_by"),
+            *("accounts.MergeProposal.destination", "accounts.MergeProposal.proposer"),
+            "accounts.MergeProposal.decided_by",
             *("trees.TreeTransition.actor", "trees.GoldMessage.actor", "trees.Report.handled_by"),
             "trees.PracticeText.actor",
             *("trees.Deletion.actor", "trees.Deletion.undone_by", "trees.Proposal.decided_by"),
             *("trees.Withdrawal.decided_by", "trees.Purge.person", "trees.Purge.actor", "trees.Purge.undo_actor"),
+            *("trees.PolicyVersion.created_by", "trees.PolicyVersion.put_in_force_by", "trees.PolicyRun.started_by"),
             *("trees.NearDuplicate.decided_by", "trees.Snapshot.created_by", "inference.ChatReport.resolved_by"),
-            *("leaderboard.TrollStanding.person", "accounts.SiteSettings.changed_by", "site.BulkAct.moderator"),
+            *("leaderboard.TrollStanding.person", "accounts.SiteSettings.changed_by"),
+            *("site.BulkAct.moderator", "site.BulkAct.stopped_by", "site.BulkAct.undone_by"),
             *("site.DeskClaim.moderator", "site.DeskDecision.moderator", "site.Escalation.passed_by"),
         ),
         "what moderators and administrators do, which is about others too",

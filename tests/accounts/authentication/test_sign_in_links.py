@@ -203,5 +203,5 @@ class TestMergedAccounts:
         assert not SignInLink.objects.exists()
 
     def test_no_secret_becomes_somebody_elses(self) -> None:
-        moved = {relation.related_model for relation in merging._relations()}
+        moved = {relation.related_model for relation in merging.relations()}
         assert moved and not [model for model in apps.get_models() if issubclass(model, Secret) and model in moved]

@@ -10,9 +10,9 @@ from oasst.site.notices import jobs as notice_jobs
 from tests.browser.journeys.conftest import Device, OpenPage, check_page
 from tests.factories import decide, new_person, new_prompt
 from tests.trees.exploring.finished import finished
-from trees.lifecycle.policy import current_policy
 from trees.models import Message, Report, Review
 from trees.moderation import moderator_actions
+from trees.policies.reading import current_policy
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 QUESTION = "How is sourdough baked?"

@@ -13,7 +13,7 @@ from leaderboard.models import TrollStanding
 from oasst.accounts.models import User
 from oasst.site.bulk import running
 from oasst.site.models import BulkAct, BulkRow
-from tests.factories import new_person, new_prompt
+from tests.factories import growing_tree, new_person, new_prompt, new_reply
 from trees.models import Message, NearDuplicate
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +55,20 @@ class TestChoosing:
         shown = page.get("/admin/trees/message/?lang=de&p=1").text
         assert 'name="filters" value="lang=de&amp;p=1"' in shown
         assert "with these filters" in page.get(NEW, {"filters": "lang=de&p=1"}).text
-        assert ids_of(chosen(page, filters="lang=de&p=1")) == wanted
+        bulk = chosen(page, filters="lang=de&p=1&sort=oldest&q=bread")
+        assert ids_of(bulk) == wanted and bulk.chosen_by == "Messages. Search: bread; Language: German"
+        assert "Language: German; Kind: First prompts" in page.get(NEW, {"filters": "lang=de&kind=prompt"}).text
+        assert "lang=de" not in page.get(f"/admin/bulk/{bulk.pk}/").text
+
+    def test_hiding_or_removing_prompts_says_that_their_conversations_stop(self, page: Client, alice: User) -> None:
+        prompts = [growing_tree(alice) for _ in range(2)]
+        new_reply(prompts[0], new_person("Answerer"))
+        for act in ("hide", "delete"):
+            bulk = chosen(page, act=act, filters="")
+            shown = page.get(f"/admin/bulk/{bulk.pk}/").text
+            assert "2 of these are the prompts of conversations, which stop" in shown
+        bulk = chosen(page, act="keep", filters="")
+        assert "Conversations that stop" not in page.get(f"/admin/bulk/{bulk.pk}/").text
 
     def test_what_is_like_a_message(self, page: Client, alice: User, bob: User) -> None:
         first, second = new_prompt(alice, "How is bread made?"), new_prompt(alice, "What is rain?")
@@ -125,7 +138,9 @@ class TestOne:
         running.continue_bulk_act(bulk_id=bulk.pk, rows=1)
         shown = page.get(f"/admin/bulk/{bulk.pk}/").text
         assert 'max="3" value="1"' in shown and "data-refresh-every" in shown and "1 removed, 2 not done yet" in shown
-        assert "It is stopped." in send(page, bulk, "stop")
+        assert "Please say why" in send(page, bulk, "stop")
+        assert "It is stopped." in send(page, bulk, "stop", "One moment.")
+        assert "One moment." in page.get(f"/admin/bulk/{bulk.pk}/").text
         assert "It goes on." in send(page, bulk, "go_on")
         running.continue_bulk_act(bulk_id=bulk.pk)
         shown = page.get(f"/admin/bulk/{bulk.pk}/").text
@@ -150,6 +165,21 @@ class TestOne:
         other = signed_in(new_person("Max", "moderator"))
         assert "Another moderator chose this" in other.get(f"/admin/bulk/{bulk.pk}/").text
         assert other.post(f"/admin/bulk/{bulk.pk}/", {"do": "start", "reason": "x"}).status_code == 403
+
+    def test_an_administrator_stops_it_and_all_see_why(self, page: Client, alice: User) -> None:
+        bulk = chosen(page, like=new_prompt(alice).pk, same="author")
+        send(page, bulk, "start", "Spam.")
+        ida, other = signed_in(new_person("Ida", "admin")), signed_in(new_person("Max", "moderator"))
+        assert 'value="stop"' not in other.get(f"/admin/bulk/{bulk.pk}/").text
+        assert other.post(f"/admin/bulk/{bulk.pk}/", {"do": "stop", "reason": "x"}).status_code == 403
+        assert 'value="stop"' in ida.get(f"/admin/bulk/{bulk.pk}/").text
+        assert "It is stopped." in send(ida, bulk, "stop", "This is no spam.")
+        for reader in (page, other):
+            shown = reader.get(f"/admin/bulk/{bulk.pk}/").text
+            assert "Stopped by" in shown and "Ida" in shown and "This is no spam." in shown
+            assert 'value="go_on"' not in shown
+        assert "only an administrator lets it go on" in page.get(f"/admin/bulk/{bulk.pk}/").text
+        assert "It goes on." in send(ida, bulk, "go_on")
 
     def test_it_costs_the_same_with_ten_times_the_rows(self, page: Client, alice: User) -> None:
         def cost(number: int) -> int:

@@ -166,7 +166,7 @@ class TestRun:
     def test_stopped_it_does_no_more_until_it_goes_on(self, mo: User, prompts: list[Message]) -> None:
         bulk = begun(mo, prompts)
         running.continue_bulk_act(bulk_id=bulk.pk, rows=1)
-        running.stop(bulk_id=bulk.pk, actor=mo)
+        running.stop(bulk_id=bulk.pk, actor=mo, reason="Wait.")
         assert running.continue_bulk_act(bulk_id=bulk.pk).stage == Stage.STOPPED
         assert sum(deleted(prompts)) == 1
         running.go_on(bulk_id=bulk.pk, actor=mo)
@@ -203,11 +203,11 @@ class TestDecisions:
 
     def test_what_does_not_fit_its_state_is_refused(self, mo: User, prompts: list[Message]) -> None:
         bulk = draft(mo, prompts)
-        for act in (running.stop, running.go_on):
-            with pytest.raises(Conflict):
-                act(bulk_id=bulk.pk, actor=mo)
         with pytest.raises(Conflict):
-            running.undo(bulk_id=bulk.pk, actor=mo, reason="No.")
+            running.go_on(bulk_id=bulk.pk, actor=mo)
+        for act in (running.stop, running.undo):
+            with pytest.raises(Conflict):
+                act(bulk_id=bulk.pk, actor=mo, reason="No.")
         running.start(bulk_id=bulk.pk, actor=mo, reason="Spam.")
         with pytest.raises(Conflict, match="begun already"):
             running.start(bulk_id=bulk.pk, actor=mo, reason="Spam.")
@@ -281,6 +281,70 @@ class TestUndo:
         running.undo(bulk_id=back.pk, actor=mo, reason="No.")
         running.continue_bulk_act(bulk_id=back.pk)
         assert sum(deleted(prompts)) == 4 and statuses(back) == {Status.UNDONE: 4}
+
+
+class TestOthers:
+    """Administrators stop an act on many, let it go on, and undo it; nobody else does anything about it."""
+
+    def test_an_administrator_stops_it_and_its_moderator_cannot_go_on(self, mo: User, prompts: list[Message]) -> None:
+        ida, bulk = new_person("Ida", "admin"), begun(mo, prompts)
+        running.continue_bulk_act(bulk_id=bulk.pk, rows=1)
+        running.stop(bulk_id=bulk.pk, actor=ida, reason="These are no spam.")
+        assert running.continue_bulk_act(bulk_id=bulk.pk).stage == Stage.STOPPED and sum(deleted(prompts)) == 1
+        entry = AuditEntry.objects.get(act="bulk.stop")
+        assert (entry.actor, entry.person, entry.text.reason) == (ida, mo, "These are no spam.")
+        with pytest.raises(NotAllowed, match="Somebody else stopped this"):
+            running.go_on(bulk_id=bulk.pk, actor=mo)
+        assert BulkAct.objects.get().stage == Stage.STOPPED
+        running.go_on(bulk_id=bulk.pk, actor=ida)
+        assert running.continue_bulk_act(bulk_id=bulk.pk).stage == Stage.DONE and sum(deleted(prompts)) == 4
+        assert set(Deletion.objects.values_list("actor", flat=True)) == {mo.pk}, "it is still their act"
+
+    def test_what_one_stopped_oneself_nobody_else_lets_go_on(self, mo: User, prompts: list[Message]) -> None:
+        bulk = begun(mo, prompts)
+        running.stop(bulk_id=bulk.pk, actor=mo, reason="Wait.")
+        with pytest.raises(NotAllowed):
+            running.go_on(bulk_id=bulk.pk, actor=new_person("Ida", "admin"))
+        running.go_on(bulk_id=bulk.pk, actor=mo)
+
+    def test_after_that_both_can_undo_it(self, mo: User, alice: User, prompts: list[Message]) -> None:
+        ida = new_person("Ida", "admin")
+        for undoer, undone in ((mo, prompts[:2]), (ida, prompts[2:])):
+            bulk = begun(mo, undone)
+            running.continue_bulk_act(bulk_id=bulk.pk, rows=1)
+            running.stop(bulk_id=bulk.pk, actor=ida, reason="No spam.")
+            running.undo(bulk_id=bulk.pk, actor=undoer, reason="No spam.")
+            assert running.continue_bulk_act(bulk_id=bulk.pk).stage == Stage.UNDONE
+            assert statuses(bulk) == {Status.WAITING: 1, Status.UNDONE: 1} and sum(deleted(undone)) == 0
+            assert AuditEntry.objects.filter(act="act.undo", actor=undoer).count() == 1
+
+    def test_an_administrator_undoes_what_somebody_did_who_is_suspended(self, mo: User, alice: User, bob: User) -> None:
+        ida = new_person("Ida", "admin")
+        people = previews.draft_on_people(actor=mo, kind=kind_of("suspend"), people=[alice, bob], chosen_by="Them")
+        warned = previews.draft_on_people(actor=mo, kind=kind_of("warn"), people=[alice, bob], chosen_by="Them")
+        for bulk in (warned, people):
+            running.start(bulk_id=bulk.pk, actor=mo, reason="Spam.")
+            running.continue_bulk_act(bulk_id=bulk.pk)
+        User.objects.filter(pk=mo.pk).update(enabled=False)
+        for bulk in (people, warned):
+            running.undo(bulk_id=bulk.pk, actor=ida, reason="A rampage.")
+            running.continue_bulk_act(bulk_id=bulk.pk)
+            assert statuses(bulk) == {Status.UNDONE: 2}
+        assert set(User.objects.filter(enabled=False)) == {mo}
+        assert not AccountWarning.objects.filter(withdrawn_at=None).exists()
+
+    def test_other_moderators_and_drafts(self, mo: User, prompts: list[Message]) -> None:
+        ida, max_, bulk = new_person("Ida", "admin"), new_person("Max", "moderator"), draft(mo, prompts)
+        for actor in (ida, max_):
+            with pytest.raises(NotAllowed):
+                running.stop(bulk_id=bulk.pk, actor=actor, reason="No.")
+        running.start(bulk_id=bulk.pk, actor=mo, reason="Spam.")
+        for act in (running.stop, running.undo):
+            with pytest.raises(NotAllowed):
+                act(bulk_id=bulk.pk, actor=max_, reason="No.")
+            with pytest.raises(Invalid):
+                act(bulk_id=bulk.pk, actor=ida, reason=" ")
+        assert BulkAct.objects.get().stage == Stage.RUNNING and not AuditEntry.objects.filter(act="bulk.stop").exists()
 
 
 def test_many_are_hidden_kept_and_moved_and_all_of_it_is_undone(mo: User, prompts: list[Message], bob: User) -> None:

@@ -1,17 +1,18 @@
 """Decisions of the desk: each closes its item, once, with its reason, and can be undone in its session."""
 
+from datetime import timedelta
 from threading import Barrier, Thread
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from leaderboard.models import TrollStanding
 from leaderboard.time_frames import Frame
 from oasst.accounts import appeals
 from oasst.accounts.models import AccountWarning, User
-from oasst.core.errors import Conflict, DomainError, Invalid, NotAllowed
+from oasst.core.errors import Busy, Conflict, DomainError, Invalid, NotAllowed
 from oasst.core.models import AuditEntry
 from oasst.site.desk import claims, decisions, queue, reasons, undoing
 from oasst.site.desk.subjects import Subject, SubjectKind
@@ -19,10 +20,10 @@ from oasst.site.desk.table import ABOUT_AUTHOR, TABLE
 from oasst.site.models import DeskClaim, DeskDecision, Escalation
 from tests.factories import growing_tree, new_people, new_person, new_prompt
 from trees.contributing import reactions
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageReading, MessageTree, ReadingKind, Report
 from trees.moderation import appealing, bans, moderator_actions
+from trees.policies.reading import current_policy
 
 pytestmark = pytest.mark.django_db
 SESSION = "of a session"
@@ -47,6 +48,12 @@ def decide(mo: User, subject: Subject, act: str, reason: str = WHY, **more: Any)
 def undo(mo: User, decision: DeskDecision) -> None:
     decision.refresh_from_db()
     undoing.undo_decision(decision, actor=mo, reason="A slip.")
+
+
+def _times_out(**about: Any) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 1")
+        cursor.execute("SELECT pg_sleep(10)")
 
 
 class TestMessages:
@@ -211,6 +218,32 @@ class TestRefusals:
             decide(mo, about(message), "edit", text=message.text)
         assert not DeskDecision.objects.exists()
 
+    def test_a_refusal_leaves_the_claims_as_they_were(self, mo: User) -> None:
+        held, named = reported(), reported()
+        assert (item := queue.take_next(mo)) and item.subject == about(held)
+        for message in (held, named):  # the second is named by a form that the desk did not make
+            with pytest.raises(Invalid):
+                decide(mo, about(message), "edit", text=message.text)
+        claim = DeskClaim.objects.get()
+        assert (claim.moderator, claim.subject_id) == (mo, str(held.pk))
+        other = queue.take_next(new_person("Max", "moderator"))
+        assert other and other.subject == about(named), "at once, and not after the lease"
+
+    def test_an_item_whose_lease_ran_out_is_still_theirs_after_a_refusal(self, mo: User) -> None:
+        message = reported()
+        assert queue.take_next(mo)
+        DeskClaim.objects.update(until=timezone.now() - timedelta(hours=1))
+        with pytest.raises(Invalid):
+            decide(mo, about(message), "edit", text=message.text)
+        assert queue.read_board(mo).mine and queue.take_next(new_person("Max", "moderator")) is None
+
+    def test_a_lock_that_was_not_free_leaves_nothing_behind(self, mo: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        message = reported()
+        monkeypatch.setattr(moderator_actions, "keep", _times_out)
+        with pytest.raises(Busy):
+            decide(mo, about(message), "keep")
+        assert not DeskClaim.objects.exists() and not DeskDecision.objects.exists()
+
     def test_somebody_else_holds_it(self, mo: User) -> None:
         message, max_ = reported(), new_person("Max", "moderator")
         claims.renew(max_, about(message))
@@ -255,5 +288,6 @@ def test_the_tables_fit_together() -> None:
         assert len(keys) == len(set(keys)) and not set(keys) & set("u0x123456789")
         assert len(reasons.REASONS[kind]) <= 9
         assert len({str(one.text) for one in reasons.REASONS[kind]}) == len(reasons.REASONS[kind])
-    about_author = {act.key for act in ABOUT_AUTHOR.values()} | {"p"}
+    about_author = {act.key for act in ABOUT_AUTHOR.values()} | {"p", "m"}  # these two lead to pages
     assert not about_author & {act.key for act in TABLE[SubjectKind.MESSAGE]}
+    assert not {"p", "m"} & {act.key for act in TABLE[SubjectKind.PERSON]}

@@ -73,7 +73,8 @@ def assert_each_kind_once(person: User) -> None:
     """Of each kind but one, the events above tell this person once: they wrote four texts that were accepted."""
     told = list(Notice.objects.filter(person=person).values_list("kind", "message", "level"))
     assert len(told) == len(set(told)), told
-    # Who was ranked first is one of the simulated people. Warnings and answers to appeals have no event.
-    others = {Notice.Kind.RANKED_FIRST, Notice.Kind.WARNED, Notice.Kind.APPEAL_ANSWERED}
+    # Who was ranked first is one of the simulated people. Warnings and answers to appeals have no event,
+    # and nobody was merged.
+    others = {Notice.Kind.RANKED_FIRST, Notice.Kind.WARNED, Notice.Kind.APPEAL_ANSWERED, Notice.Kind.MERGED}
     assert {kind for kind, _, _ in told} == set(Notice.Kind.values) - others
     assert Notice.objects.filter(kind=Notice.Kind.RANKED_FIRST).count() == 1

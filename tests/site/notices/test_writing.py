@@ -304,7 +304,9 @@ class TestPeople:
             decide(new_prompt(person))
         read_all()
         merge_users(destination_id=alice.pk, source_ids=[bob.pk])
-        assert Notice.objects.filter(person=alice).count() == 1
+        told = Notice.objects.order_by("pk").filter(person=alice)
+        assert [*told.values_list("kind", flat=True)] == [Notice.Kind.ACCEPTED, Notice.Kind.MERGED]
+        assert told[1].data == {"names": ["Bob"]}
 
 
 class TestBell:

@@ -17,13 +17,13 @@ from oasst.accounts.models import ApiClient, User
 from oasst.core.audit.recording import collected_entries
 from oasst.core.models import JobRecord
 from oasst.site.models import BulkAct, DeskDecision, Escalation, QueueDay
-from oasst.site.overview import history, needs
+from oasst.site.overview import history, needs, queues
 from oasst.site.overview.queues import QUEUES, read_waiting
 from tasks.models import Task
 from tests.factories import new_people, new_person, new_prompt
 from trees.contributing import reactions
 from trees.lifecycle.policy import TreePolicy
-from trees.models import Message, Opening, Proposal, Report, Webhook
+from trees.models import Message, NearDuplicate, Opening, Proposal, Report, Webhook
 from trees.moderation import moderator_actions
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +85,23 @@ class TestQueues:
         with CaptureQueriesContext(connection) as captured:
             assert set(read_waiting()) == {*(queue.name for queue in QUEUES), "passed_on"}
         assert len(captured) == 1
+
+    def test_of_what_machines_find_the_page_counts_some_and_the_history_all(
+        self, page: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queues, "MAX_COUNTED", 2)
+
+        def repeat(number: int) -> None:
+            for _ in range(number):
+                NearDuplicate.objects.create(first=new_prompt(alice), second=new_prompt(alice))
+
+        repeat(2)
+        assert not read_waiting()["near_duplicate"].is_more and "more than" not in words(page)
+        repeat(3)
+        history.count_days()
+        shown = words(page)
+        assert "more than 2 repeated messages" in shown and "English at least 3 5 0" in shown
+        assert QueueDay.objects.get(queue="near_duplicate").waiting == 5
 
     def test_every_card_leads_to_a_list(self, page: Client) -> None:
         for queue in QUEUES:

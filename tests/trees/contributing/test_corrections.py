@@ -22,10 +22,11 @@ from trees.interchange.importer import import_files
 from trees.interchange.selection import Selection
 from trees.interchange.writer import read_lines
 from trees.lifecycle import policy_change
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Opening, Review
 from trees.moderation import moderator_actions
+from trees.policies.reading import current_policy
 
 POLICY = TreePolicy(goal_tree_size=6, max_tree_depth=2)
 TEXT = "Take flour, water and salt."

@@ -8,7 +8,7 @@ the caller passes the choice, and the model checks that it was allowed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -25,6 +25,7 @@ REVIEW, WAITING, GROWING, RANKING = "initial_prompt_review", "prompt_lottery_wai
 EXPORT, BACKLOG, ABORTED = "ready_for_export", "backlog_ranking", "aborted_low_grade"
 HALTED, FAILED = "halted_by_moderator", "scoring_failed"
 WATCHED = (REVIEW, WAITING, GROWING)
+SIZES = ("goal_tree_size", "max_children_count", "max_tree_depth")
 OFFERS = {
     REVIEW: {"label_initial_prompt"},
     GROWING: {"label_prompter_reply", "label_assistant_reply", "prompter_reply", "assistant_reply"},
@@ -187,6 +188,8 @@ class Tree:
     state: str
     goal: int  # accepted messages
     most_answers: int  # to one prompt
+    deepest: int
+    lang: str
     halted_from: str = ""
     drawn: bool = False
     stopped_by: str = ""  # "deletion", "ban" or "complaints": the halt ends when that is undone
@@ -235,8 +238,9 @@ class Removal:
 
 
 class Model:
-    def __init__(self, rules: Rules, now: datetime) -> None:
+    def __init__(self, rules: Rules, now: datetime, own: Mapping[str, Rules] | None = None) -> None:
         self.rules = rules
+        self.own = own or {}  # rules of languages; what is said about complainants is the same everywhere
         self.now = now
         self.trees: dict[UUID, Tree] = {}
         self.messages: dict[UUID, Message] = {}
@@ -246,6 +250,9 @@ class Model:
         self.banned: set[UUID] = set()
         self.banned_until: dict[UUID, datetime | None] = {}
         self.scoring_works = True
+
+    def rules_of(self, lang: str) -> Rules:
+        return self.own.get(lang, self.rules)
 
     # --- available work ---
 
@@ -265,14 +272,14 @@ class Model:
     def free(self, place: Place) -> int:
         return self.messages[place[0]].tree.places[place] - self.holders(place)
 
-    def candidates(self, person: UUID, kinds: Iterable[str]) -> set[Place]:
-        """Return the free openings that this user may take."""
+    def candidates(self, person: UUID, kinds: Iterable[str], lang: str) -> set[Place]:
+        """Return the free openings of this language that this user may take."""
         live = [task for task in self.tasks.values() if task.status == "open" and not self.is_over(task)]
         held = Counter(self.place_of(task) for task in live if self.holds(task))
         mine = {self.place_of(task) for task in live if task.person == person}
         return {
             place
-            for tree in self.trees.values()
+            for tree in self.of(lang)
             for place, count in tree.places.items()
             if place[1] in kinds and count > held[place] and place not in mine and self._suits(person, place)
         }
@@ -303,26 +310,29 @@ class Model:
         ]
         return len(recent) >= MOST_RECENT
 
-    def drawable(self) -> set[UUID]:
-        """Return prompts that the lottery may draw; none if there is no room."""
-        waiting = {t.id for t in self.trees.values() if t.state == WAITING and t.root.author not in self.banned}
-        return waiting if self.room() > 0 else set()
+    def of(self, lang: str) -> list[Tree]:
+        return [tree for tree in self.trees.values() if tree.lang == lang]
 
-    def room(self) -> int:
+    def drawable(self, lang: str) -> set[UUID]:
+        """Return prompts that the lottery may draw; none if there is no room."""
+        waiting = {t.id for t in self.of(lang) if t.state == WAITING and t.root.author not in self.banned}
+        return waiting if self.room(lang) > 0 else set()
+
+    def room(self, lang: str) -> int:
         """Return the free slots for growing trees; paused trees take none."""
-        growing = sum(1 for tree in self.trees.values() if tree.state == GROWING and not self._rests(tree))
-        return self.rules.max_active_trees - growing
+        growing = sum(1 for tree in self.of(lang) if tree.state == GROWING and not self._rests(tree))
+        return self.rules_of(lang).max_active_trees - growing
 
     @staticmethod
     def _rests(tree: Tree) -> bool:
         hides = any(one.waits or (one.proposal and one.proposal.hides) for one in tree.messages)
         return hides and not tree.places.total() and not tree.replies
 
-    def next_of_backlog(self) -> Tree | None:
+    def next_of_backlog(self, lang: str) -> Tree | None:
         """Return the oldest tree of the backlog if rankers have room for another one."""
-        ranked = sum(1 for tree in self.trees.values() if tree.state == RANKING)
-        waiting = (tree for tree in self.trees.values() if tree.state == BACKLOG)
-        return next(waiting, None) if ranked < self.rules.min_active_rankings else None
+        ranked = sum(1 for tree in self.of(lang) if tree.state == RANKING)
+        waiting = (tree for tree in self.of(lang) if tree.state == BACKLOG)
+        return next(waiting, None) if ranked < self.rules_of(lang).min_active_rankings else None
 
     def due_retries(self) -> list[Tree]:
         """Return trees whose scoring is due for a retry: after ten minutes, doubling each time."""
@@ -374,9 +384,9 @@ class Model:
             task.message.tree.places[place] -= 1
         task.held_until, task.status, task.answer = None, "done", answer
 
-    def post(self, message_id: UUID, parent: Message | None, author: UUID) -> None:
+    def post(self, message_id: UUID, parent: Message | None, author: UUID, lang: str) -> None:
         if parent is None:
-            tree = self.new_tree(message_id, REVIEW)
+            tree = self.new_tree(message_id, REVIEW, lang)
             self.trees[tree.id] = tree
             message = Message(message_id, tree, None, "prompter", author)
         else:
@@ -387,8 +397,37 @@ class Model:
         self.messages[message_id] = message
         self.advance(tree)
 
-    def new_tree(self, tree_id: UUID, state: str) -> Tree:
-        return Tree(tree_id, state, self.rules.goal_tree_size, self.rules.max_children_count)
+    def new_tree(self, tree_id: UUID, state: str, lang: str) -> Tree:
+        rules = self.rules_of(lang)
+        return Tree(tree_id, state, rules.goal_tree_size, rules.max_children_count, rules.max_tree_depth, lang)
+
+    def move(self, tree: Tree, lang: str) -> None:
+        """File the tree under another language: its rules hold, also its sizes where they differ."""
+        before, after, tree.lang = self.rules_of(tree.lang), self.rules_of(lang), lang
+        self._resize(tree, {name for name in SIZES if getattr(before, name) != getattr(after, name)})
+        self.advance(tree)
+
+    def apply_rules(self, tree: Tree) -> None:
+        """Apply the rules of its language, which may have changed, to a tree. A finished one keeps what it has."""
+        if tree.state in (*WATCHED, RANKING, HALTED):
+            self._resize(tree)
+            self.advance(tree)
+
+    def _resize(self, tree: Tree, sizes: Iterable[str] = SIZES) -> None:
+        """Give the tree these sizes of its language, as far as what is there and being written allows."""
+        if (tree.halted_from or tree.state) not in WATCHED:
+            return
+        rules, old = self.rules_of(tree.lang), (tree.goal, tree.most_answers, tree.deepest)
+        tree.goal, tree.most_answers = rules.goal_tree_size, rules.max_children_count
+        self.make_room(tree)
+        writing = [self.messages[message_id].depth + 1 for message_id, _ in self.being_written(tree)]
+        tree.deepest = max([rules.max_tree_depth, *(one.depth for one in tree.messages), *writing])
+        if "goal_tree_size" not in sizes:
+            tree.goal = old[0]
+        if "max_children_count" not in sizes:
+            tree.most_answers = old[1]
+        if "max_tree_depth" not in sizes:
+            tree.deepest = old[2]
 
     def review(self, message: Message, author: UUID, rejects: bool) -> None:
         message.votes[author] = rejects
@@ -504,7 +543,7 @@ class Model:
         """Check the complaints about a message: enough of them make a proposal."""
         if message.deleted or message.hidden:
             return
-        for which, enough in self._wanted.items():
+        for which, enough in self._wanted(message).items():
             people = self.voices(message.complaints(which))
             may_act = sum(1 for person in people if self._is_free(person, message)) >= enough
             needed = 1 if message.kept and which == "flags" else enough
@@ -512,9 +551,9 @@ class Model:
                 self.advance(message.tree)
                 return
 
-    @property
-    def _wanted(self) -> dict[str, int]:
-        return {"flags": self.rules.auto_mod_red_flags, "skips": self.rules.auto_mod_max_skip_reply}
+    def _wanted(self, message: Message) -> dict[str, int]:
+        rules = self.rules_of(message.tree.lang)
+        return {"flags": rules.auto_mod_red_flags, "skips": rules.auto_mod_max_skip_reply}
 
     def recount(self, person: UUID) -> list[Tree]:
         """Show what this user helped to hide if too few others still complain; the proposal stays in the queue."""
@@ -524,7 +563,8 @@ class Model:
                 continue
             if person not in message.complaints("flags") | message.complaints("skips"):
                 continue
-            many = {which: len(self.voices(message.complaints(which))) >= n for which, n in self._wanted.items()}
+            wanted = self._wanted(message)
+            many = {which: len(self.voices(message.complaints(which))) >= n for which, n in wanted.items()}
             if self._act_less(message, many["flags"], many["skips"] or (many["flags"] and message.parent is None)):
                 self.advance(message.tree)
                 moved.append(message.tree)
@@ -828,9 +868,10 @@ class Model:
 
     def _share(self, message: Message) -> tuple[int, Fraction]:
         """Return how many reviews decide, and the share of accepting reviewers to exceed."""
+        rules = self.rules_of(message.tree.lang)
         if message.parent is None:
-            return self.rules.num_reviews_initial_prompt, Fraction(str(self.rules.acceptance_threshold_initial_prompt))
-        return self.rules.num_reviews_reply, Fraction(str(self.rules.acceptance_threshold_reply))
+            return rules.num_reviews_initial_prompt, Fraction(str(rules.acceptance_threshold_initial_prompt))
+        return rules.num_reviews_reply, Fraction(str(rules.acceptance_threshold_reply))
 
     def _tally(self, message: Message) -> tuple[int, int, int, Fraction]:
         wanted, share = self._share(message)
@@ -858,20 +899,21 @@ class Model:
     def rankable(self, tree: Tree) -> Iterator[tuple[Message, list[Message]]]:
         for parent in tree.messages:
             replies = [one for one in tree.children(parent) if one.standing]
-            asked = parent.role == "prompter" or self.rules.rank_prompter_replies
+            asked = parent.role == "prompter" or self.rules_of(tree.lang).rank_prompter_replies
             if asked and len(replies) > 1:
                 yield parent, replies
 
     def ranking_places(self, tree: Tree) -> Counter[Place]:
         found: Counter[Place] = Counter()
         for parent, replies in self.rankable(tree):
-            lacking = self.rules.num_required_rankings - min(reply.ranking_count for reply in replies)
+            lacking = self.rules_of(tree.lang).num_required_rankings - min(reply.ranking_count for reply in replies)
             if lacking > 0:
                 found[parent.id, parent.ranking_work] = lacking
         return found
 
     def limit(self, parent: Message) -> int:
-        return parent.tree.most_answers if parent.role == "prompter" else self.rules.num_prompter_replies
+        tree = parent.tree
+        return tree.most_answers if parent.role == "prompter" else self.rules_of(tree.lang).num_prompter_replies
 
     def filled(self, parent: Message) -> int:
         """Replies that count: accepted or undecided."""
@@ -898,7 +940,7 @@ class Model:
         room = sum(
             max(0, self.limit(parent) - self.filled(parent) - writing[parent.id, parent.reply_work])
             for parent in tree.messages
-            if parent.standing and not parent.paused and parent.depth < self.rules.max_tree_depth
+            if parent.standing and not parent.paused and parent.depth < tree.deepest
         )
         return writing.total() + max(0, min(lacking - writing.total(), room))
 
@@ -941,7 +983,7 @@ class Model:
             if count == writing[message_id, work]:
                 continue
             assert work == parent.reply_work and parent.standing and not parent.paused
-            assert parent.depth < self.rules.max_tree_depth
+            assert parent.depth < tree.deepest
             assert self.filled(parent) + count <= self.limit(parent), f"{count} more replies to {parent}"
         tree.places += replies
         tree.replies = None
@@ -970,7 +1012,7 @@ class Model:
         if tree.state == WAITING:
             return "the lottery, when others have finished" if tree.root.author not in self.banned else "an unban"
         if tree.state == BACKLOG:
-            return "rankers, when they have room" if self.rules.min_active_rankings else "an operator"
+            return "rankers, when they have room" if self.rules_of(tree.lang).min_active_rankings else "an operator"
         if tree.state == FAILED:
             return "the clock tries again"
         if tree.state == HALTED and not tree.root.deleted:

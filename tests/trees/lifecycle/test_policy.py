@@ -27,9 +27,16 @@ def test_lists_become_tuples() -> None:
     [
         ({"de": {"goal_tree_sizes": 3}}, "de: there is no rule goal_tree_sizes"),
         ({"de": {"goal_tree_size": 0}}, "de: goal_tree_size must be at least 1"),
-        ({"": {"goal_tree_size": "many"}}, "not supported between"),
+        ({"": {"goal_tree_size": "many"}}, "goal_tree_size must be a number"),
+        ({"": {"max_active_trees": True}}, "max_active_trees must be a number"),
+        ({"": {"max_active_trees": 2.5}}, "max_active_trees must be a whole number"),
+        ({"": {"weeks_unfinished": float("nan")}}, "weeks_unfinished must be a number"),
+        ({"": {"weighted_reviews": "no"}}, "weighted_reviews must be true or false"),
+        ({"": {"mandatory_labels": "spam"}}, "mandatory_labels must be a list of labels"),
+        ({"": {"weighted_average_finds": 0.1}}, "must be more than 1 together"),
         ({"de": {"check_share": 0}}, "de: check_share must be the same in every language"),
         ({"": {"by_language": {}}}, "there is no rule by_language"),
+        ({"de": {"mandatory_labels": ["spam", "pii"]}}, "de: pii cannot be mandatory"),
     ],
 )
 def test_rules_that_cannot_hold_are_refused(rules: dict[str, dict[str, object]], said: str) -> None:

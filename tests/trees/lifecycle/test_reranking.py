@@ -31,10 +31,11 @@ from tests.factories import (
 )
 from tests.factories import state_of as state_of_message
 from trees.lifecycle import reply_ranks, reranking, transitions
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Opening, Ranking, TreeTransition
 from trees.moderation import moderator_actions
+from trees.policies.reading import current_policy
 from trees.schedules import retry_scoring
 
 pytestmark = pytest.mark.django_db

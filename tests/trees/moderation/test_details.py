@@ -9,12 +9,24 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from leaderboard.models import TrollStanding
-from oasst.accounts.models import User
+from oasst.accounts.models import ApiClient, User
 from oasst.core.text.diff import side_by_side, word_diff
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply
 from trees.contributing import reactions
 from trees.lifecycle.policy import TreePolicy
-from trees.models import Message, Opening, Revision
+from trees.models import (
+    Deletion,
+    Message,
+    MessageReading,
+    Opening,
+    Proposal,
+    Ranking,
+    Reaction,
+    Report,
+    Revision,
+    Skip,
+    Withdrawal,
+)
 from trees.moderation import moderator_actions
 from trees.moderation.conversation_tree import OPEN_SIZE, read_conversation
 
@@ -129,6 +141,35 @@ class TestConversation:
         for person in new_people(10):
             new_reply(prompt, person, policy=policy)
         assert statements() == few <= 12
+
+
+def test_a_message_with_rows_of_every_kind_costs_no_more(browser: Client, mo: User, alice: User) -> None:
+    policy = TreePolicy(max_children_count=60)
+    prompt = growing_tree(alice, policy)
+    reply, other = (new_reply(prompt, person, policy=policy) for person in new_people(2))
+    facts = {"message": reply, "revision_id": reply.revision_id}
+    for number, person in enumerate(new_people(25)):
+        Report.objects.create(**facts, reporter=person, text=f"Look {number}.")
+        Reaction.objects.create(message=reply, author=person, emoji="+1")
+        Skip.objects.create(message=reply, author=person, kind="label")
+        ids = [reply.pk, other.pk]
+        Ranking.objects.create(parent=prompt, author=person, ordered_ids=ids, revision_ids=ids)
+    Proposal.objects.create(tree=reply.tree, **facts, kind="flags", voices=1)
+    Withdrawal.objects.create(tree=reply.tree, message=reply, reason="Please.")
+    Deletion.objects.create(tree=reply.tree, message=reply, message_ids=[reply.pk], reason="Gone.", actor=mo)
+    MessageReading.objects.create(
+        revision_id=reply.revision_id, kind="personal_data", flagged=True, result={"spans": [[0, 3, "phone"]]}
+    )
+    program = ApiClient.objects.create(name="A program")
+    Message.objects.filter(pk=other.pk).update(correction_of=reply)
+    Message.objects.filter(pk=reply.pk).update(correction_of=prompt, api_client=program)
+    browser.get(page_of(reply))
+    with CaptureQueriesContext(connection) as captured:
+        page = browser.get(page_of(reply)).text
+    for title in ("Reports", "Reactions and skips", "Proposed removals", "Withdrawals", "Removals", "A suggested edit"):
+        assert title in page, title
+    assert "And 5 more" in page and "Edits that others suggest" in page and "A program" in page
+    assert len(captured) <= 12, "\n".join(one["sql"][:150] for one in captured)
 
 
 class TestOpenWork:

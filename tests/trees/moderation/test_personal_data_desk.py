@@ -73,7 +73,7 @@ class TestDesk:
         page = self.page(mo, message)
         assert "[e-mail address]" in page and "&lt;b&gt;bread" in page and ">Mask it<" in page
         answer = self.post(mo, message, mask="1").content.decode()
-        assert "Done: masked personal data." in answer and ">Mask it<" not in answer
+        assert "The personal data are masked." in answer and ">Mask it<" not in answer
         message.refresh_from_db()
         assert (message.text, message.edited) == (MASKED, True)
         new = Revision.objects.get(pk=message.revision_id)
@@ -83,7 +83,7 @@ class TestDesk:
         assert not reading(message).flagged and personal_data.readings().count() == 0
 
     def test_what_may_stay_is_not_asked_about_again(self, mo: User, message: Message) -> None:
-        assert "let personal data stay" in self.post(mo, message, keep="1").content.decode()
+        assert "The personal data stay." in self.post(mo, message, keep="1").content.decode()
         assert not reading(message).flagged and not personal_data.readings().exists()
         assert "E-mail address: " in self.page(mo, message) and ">It may stay<" not in self.page(mo, message)
         call_command("read_messages", kind=["personal_data"], again=True)

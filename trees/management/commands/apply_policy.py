@@ -12,20 +12,21 @@ from oasst.core.audit.recording import record
 from oasst.core.jobs import PartialFailure, run_for_each
 from oasst.embedded.commands import ServiceCommand
 from trees import acts
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.policy_change import PolicyChange, apply_policy, running_trees
 from trees.lifecycle.states import State
+from trees.policies import reading
 
 
 class Command(ServiceCommand):
     help = (
-        "Apply the present TREE_POLICY to running trees: their sizes and the numbers of reviews and rankings. "
+        "Apply the rules in force to running trees: their sizes and the numbers of reviews and rankings. "
         "Finished trees and decisions stay as they are. --dry-run shows exactly what would happen. Safe to run on a "
         "busy site, to stop and to repeat."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only print what would happen")
+        parser.add_argument("--lang", default="", help="only the trees of this language")
 
     def handle(self, *args: Any, **options: Any) -> None:
         examined: Counter[State] = Counter()
@@ -33,13 +34,13 @@ class Command(ServiceCommand):
         failed = ""
 
         def apply_to(tree_id: UUID) -> None:
-            change = apply_policy(tree_id=tree_id, policy=current_policy(), dry_run=options["dry_run"])
+            change = apply_policy(tree_id=tree_id, policy=reading.read().policy, dry_run=options["dry_run"])
             examined[change.before] += 1
             if change.has_changes:
                 changes[change.before].append(change)
 
         try:
-            run_for_each(running_trees(), apply_to)
+            run_for_each(running_trees(options["lang"]).values_list("pk", flat=True).iterator(), apply_to)
         except PartialFailure as error:
             failed = str(error)
         for state in State:

@@ -12,8 +12,8 @@ from oasst.embedded.commands import ServiceCommand
 from trees import acts
 from trees.interchange.importer import ImportResult, clean_license, import_files
 from trees.interchange.reading.formats import FORMATS
-from trees.lifecycle.policy import current_policy
 from trees.management.terminal_progress import progress_bar
+from trees.policies.reading import current_policy
 
 _SHOWN = 12
 

@@ -16,10 +16,10 @@ from oasst.embedded.commands import ServiceCommand
 from trees import acts
 from trees.interchange.selection import Selection
 from trees.interchange.writer import nothing_matches
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.reranking import RankChange, rerank
 from trees.lifecycle.states import State
 from trees.models import MessageTree
+from trees.policies.reading import current_policy
 
 
 class Command(ServiceCommand):

@@ -7,10 +7,10 @@ from django.db import transaction
 
 from oasst.core.audit.recording import record
 from oasst.embedded.commands import ServiceCommand
-from trees.lifecycle.policy import current_policy
 from trees.lifecycle.reranking import failed_trees, retry
 from trees.models import TreeTransition
 from trees.moderation.acts import RETRY_SCORING
+from trees.policies.reading import current_policy
 
 
 class Command(ServiceCommand):

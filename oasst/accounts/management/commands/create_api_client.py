@@ -25,7 +25,8 @@ front ends, such as changing users and moderating. Every call makes a new client
   create_api_client website --trusted --key "$OLD_KEY"      a client that already has a key
   create_api_client --another-for 0190…                      a second key, for a change without downtime
 
-API clients send the key in the header X-API-Key."""
+API clients send the key in the header X-API-Key. In the admin, under "API clients", they are made, trusted, switched
+off and get new keys as well."""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
@@ -34,6 +35,8 @@ API clients send the key in the header X-API-Key."""
         parser.add_argument("name", metavar="NAME", nargs="?", help="name of the client, for people who manage keys")
         parser.add_argument("--another-for", metavar="ID", type=UUID, help="one more key for this API client")
         parser.add_argument("--trusted", action="store_true", help="a front end of our own")
+        parser.add_argument("--kind", default="", metavar="K", help="such as web, bot or import; it changes nothing")
+        parser.add_argument("--email", default="", metavar="ADDRESS", help="of the person responsible")
         parser.add_argument("--key", metavar="KEY", help="use this key instead of making one")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,7 +46,11 @@ API clients send the key in the header X-API-Key."""
             self._another_key(options["another_for"], options["key"])
             return
         client, key = api_clients.create_api_client(
-            name=options["name"], trusted=options["trusted"], key=options["key"]
+            name=options["name"],
+            trusted=options["trusted"],
+            key=options["key"],
+            frontend_type=options["kind"],
+            admin_email=options["email"],
         )
         if key == KNOWN_SECRET:
             self.stderr.write(self.style.WARNING("1234 works only where OFFICIAL_WEB_API_KEY=1234 switches it on."))

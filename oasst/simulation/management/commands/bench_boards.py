@@ -18,7 +18,7 @@ from oasst.accounts.api_clients import create_api_client
 from oasst.accounts.models import User
 from oasst.embedded.commands import ServiceCommand
 from trees.contributing import posting, reviews
-from trees.lifecycle.policy import current_policy
+from trees.policies.reading import current_policy
 
 # All users are on all boards in two languages; some are banned, some hidden.
 _PEOPLE = """

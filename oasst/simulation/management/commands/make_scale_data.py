@@ -13,7 +13,7 @@ from oasst.embedded.commands import ServiceCommand
 from oasst.simulation.scale import bulk
 from oasst.simulation.scale.fill import fill
 from oasst.simulation.scale.rows import COLUMNS
-from trees.lifecycle.policy import current_policy
+from trees.policies.reading import current_policy
 
 
 class Command(ServiceCommand):

@@ -17,8 +17,8 @@ from oasst.embedded.commands import ServiceCommand
 from oasst.simulation.measuring.pages import measure_pages
 from oasst.simulation.measuring.processor import Stolen
 from oasst.simulation.measuring.tasks import THREADS, measure_tasks
-from trees.lifecycle.policy import current_policy
 from trees.models import Message, MessageTree
+from trees.policies.reading import current_policy
 
 WHAT = ("tasks", "pages", "export")
 

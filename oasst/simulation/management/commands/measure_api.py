@@ -11,8 +11,8 @@ from oasst.embedded.commands import ServiceCommand
 from oasst.simulation.measuring.api import measure_api
 from oasst.site.invariants import find_differences
 from tasks.models import Task
-from trees.lifecycle.policy import current_policy
 from trees.models import MessageTree
+from trees.policies.reading import current_policy
 
 
 class Command(ServiceCommand):

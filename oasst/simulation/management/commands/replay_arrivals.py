@@ -17,7 +17,7 @@ from oasst.simulation.replay.arrivals import Scene
 from oasst.simulation.replay.play import play
 from oasst.simulation.replay.report import lines, report
 from oasst.site.invariants import find_differences
-from trees.lifecycle.policy import current_policy
+from trees.policies.reading import current_policy
 
 LINE_EVERY = 30  # seconds
 

@@ -12,7 +12,7 @@ from oasst.core.server_urls import is_local
 from oasst.embedded.commands import ServiceCommand
 from oasst.simulation.crowd import demo
 from oasst.simulation.crowd.people import SAMPLES
-from trees.lifecycle.policy import current_policy
+from trees.policies.reading import current_policy
 
 
 class Command(ServiceCommand):

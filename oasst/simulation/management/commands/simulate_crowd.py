@@ -19,9 +19,10 @@ from oasst.simulation.crowd.progress import Progress, states_of_trees_by
 from oasst.simulation.crowd.service_client import ServiceClient
 from oasst.simulation.crowd.work import Refused
 from oasst.site.invariants import find_differences
-from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Opening
+from trees.policies.reading import current_policy
 
 LOOK_EVERY = 0.5  # seconds
 ENDED = (State.ABORTED_LOW_GRADE, State.HALTED_BY_MODERATOR, State.SCORING_FAILED)

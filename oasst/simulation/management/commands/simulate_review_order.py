@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from oasst.simulation.reviewing.crowds import MIXES
 from oasst.simulation.reviewing.order import LOADS, ORDERS, play
 from trees.lifecycle.consensus import MajorityRule
-from trees.lifecycle.policy import current_policy
+from trees.policies.reading import current_policy
 
 
 class Command(BaseCommand):

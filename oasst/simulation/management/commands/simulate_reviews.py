@@ -9,7 +9,7 @@ from oasst.simulation.reviewing.approaches import approaches
 from oasst.simulation.reviewing.bound import least_reviews
 from oasst.simulation.reviewing.crowds import GOOD, MIXES
 from oasst.simulation.reviewing.play import FULL, Outcome, Play, interval
-from trees.lifecycle.policy import current_policy
+from trees.policies.reading import current_policy
 
 
 class Command(BaseCommand):

@@ -12,7 +12,7 @@ from oasst.site import acts
 from oasst.site.invariants import find_differences
 from oasst.site.invariants.repair import repair
 from oasst.site.invariants.run import BATCH
-from trees.lifecycle.policy import current_policy
+from trees.policies.reading import current_policy
 
 
 class Command(ServiceCommand):

@@ -8,8 +8,8 @@ from django.core.management.base import CommandError
 from oasst.accounts.management.people import require_named
 from oasst.embedded.commands import ServiceCommand
 from oasst.site import purging
-from trees.lifecycle.policy import current_policy
 from trees.models import Purge
+from trees.policies.reading import current_policy
 
 
 class Command(ServiceCommand):

@@ -1,0 +1,1 @@
+"""The rules of trees as administrators set them: versions in the database, and their application to running trees."""
