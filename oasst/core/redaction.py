@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 HIDDEN = "…"
+MASKED = "**********"
+"""Stands for a secret wherever settings are shown. The wire knows it."""
 
 # Names whose values are secret everywhere: in a query, a form, a header, JSON, the repr of a dict.
 _SECRET = (

@@ -30,6 +30,7 @@ from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core import ratelimit
 from oasst.core.audit.recording import record
 from oasst.core.http import api_paths
+from oasst.core.redaction import MASKED
 from oasst.core.text.validation import clean_line
 from oasst.site import acts, merging
 from trees.api.labels import LabelName
@@ -43,7 +44,6 @@ from trees.policies.reading import current_policy
 OPERATIONS: list[Operation] = []
 TRUSTED = Access.TRUSTED
 API_PREFIX = f"/{api_paths.DATA}".rstrip("/")
-MASKED = "**********"
 
 
 # --- API clients ---

@@ -6,7 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-MASKED = "**********"
+from oasst.core.redaction import MASKED
+
 SHOWN = (
     *("PUBLIC_URL", "DEBUG", "RATE_LIMITS", "REQUIRE_MFA", "API_REQUIRES_TERMS", "SENDS_MAIL"),
     *("OASST_CHAT_MODEL", "OASST_ENGINE", "OASST_SCORING", "OASST_EMBEDDINGS", "OASST_TOXICITY_MODEL", "TREE_POLICY"),
