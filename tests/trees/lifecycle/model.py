@@ -873,14 +873,23 @@ class Model:
             return rules.num_reviews_initial_prompt, Fraction(str(rules.acceptance_threshold_initial_prompt))
         return rules.num_reviews_reply, Fraction(str(rules.acceptance_threshold_reply))
 
-    def _tally(self, message: Message) -> tuple[int, int, int, Fraction]:
+    def _tally(self, message: Message, votes: list[bool]) -> tuple[int, int, int, Fraction]:
         wanted, share = self._share(message)
-        rejecting = sum(message.votes.values())
-        return len(message.votes) - rejecting, rejecting, max(0, wanted - len(message.votes)), share
+        rejecting = sum(votes)
+        return len(votes) - rejecting, rejecting, max(0, wanted - len(votes)), share
 
     def verdict(self, message: Message) -> bool | None:
+        """Return what the reviewers decided in their order of arrival; None if open.
+
+        Later votes change nothing: after a change of the rules, the first votes may have decided already.
+        """
+        votes = list(message.votes.values())
+        found = (self._verdict(message, votes[:many]) for many in range(1, len(votes) + 1))
+        return next((result for result in found if result is not None), None)
+
+    def _verdict(self, message: Message, votes: list[bool]) -> bool | None:
         """Return the decision of a fixed number of reviewers whatever the missing ones say; None if open."""
-        keeping, rejecting, missing, share = self._tally(message)
+        keeping, rejecting, missing, share = self._tally(message, votes)
         total = keeping + rejecting + missing
         if Fraction(keeping, total) > share:
             return True
@@ -888,7 +897,7 @@ class Model:
 
     def reviews_at_once(self, message: Message) -> int:
         """Return the smallest number of further reviews that could decide."""
-        keeping, rejecting, missing, share = self._tally(message)
+        keeping, rejecting, missing, share = self._tally(message, list(message.votes.values()))
         total = keeping + rejecting + missing
         return next(
             more

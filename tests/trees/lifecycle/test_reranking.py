@@ -237,6 +237,17 @@ class TestPolicyChange:
         assert state_of_message(prompt) == State.PROMPT_LOTTERY_WAITING
         assert upkeep.advance_active_trees(policy=current_policy()) == 0
 
+    def test_the_first_reviews_decide_if_they_suffice_now(self, alice: User, with_policy: Any) -> None:
+        """All three together would accept it, the first two do not."""
+        old = with_policy({"num_reviews_initial_prompt": 4, "acceptance_threshold_initial_prompt": 0.5})
+        prompt = new_prompt(alice, policy=old)
+        for person, spam in zip(new_people(3), (1, 0, 0), strict=True):
+            review(prompt, person, spam=spam, policy=old)
+        new = with_policy({"num_reviews_initial_prompt": 2, "acceptance_threshold_initial_prompt": 0.5})
+        said("apply_policy")
+        assert state_of_message(prompt) == State.ABORTED_LOW_GRADE
+        assert not_from_tasks(new) == []
+
     def test_somebody_who_writes_at_that_moment_still_gets_in(self, with_policy: Any) -> None:
         old = with_policy({"goal_tree_size": 6, "max_tree_depth": 1, "max_children_count": 5})
         tree = work_until(start_tree(old), State.GROWING, old)
