@@ -11,6 +11,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from oasst.accounts.models import SiteSettings
 from oasst.accounts.site_settings import changing, reading
+from oasst.accounts.site_settings.labels import LABELS, SWITCHES
 from oasst.accounts.site_settings.reading import CurrentSettings
 from oasst.core.errors import DomainError
 from oasst.core.form_fields import LineField, TextField
@@ -128,27 +129,27 @@ class MaintenanceForm(PartForm):
 class SwitchesForm(PartForm):
     part = "switches"
     sign_up = _switch(
-        _("New accounts"), _("Off: nobody new can sign up. Who has an account signs in; API clients still add people.")
+        LABELS["sign_up"], _("Off: nobody new can sign up. Who has an account signs in; API clients still add people.")
     )
     email_codes = _switch(
-        _("Sign-in by mailed code"), _("Off: no codes are mailed. Passwords, other services and links remain.")
+        LABELS["email_codes"], _("Off: no codes are mailed. Passwords, other services and links remain.")
     )
     sign_in_proof = _switch(
-        _("Computation before mailed codes"),
+        LABELS["sign_in_proof"],
         _("Off: who asks for many codes needs no computation. The limits for each address remain."),
     )
-    chat = _switch(_("Chat"), _("Off: nobody can chat, on the site or by the API. Chats are kept."))
+    chat = _switch(LABELS["chat"], _("Off: nobody can chat, on the site or by the API. Chats are kept."))
     chat_drafts = _switch(
-        _("Several answers to a question"), _("Off: the chat answers each question once, which costs the machine less.")
+        LABELS["chat_drafts"], _("Off: the chat answers each question once, which costs the machine less.")
     )
-    field_order = ("sign_up", "email_codes", "sign_in_proof", "chat", "chat_drafts", "reason")
+    field_order = (*SWITCHES, "reason")
 
 
 class EndForm(PartForm):
     part = "end"
     switched = "ended"
     ended_message = TextField(
-        label=_("What the closing page says"),
+        label=LABELS["ended_message"],
         help_text=_("Empty: a general text."),
         required=False,
         widget=UnfoldAdminTextareaWidget({"rows": 4, **_limit("ended_message")}),
@@ -161,14 +162,3 @@ class EndForm(PartForm):
 FORMS: dict[str, type[PartForm]] = {
     form.part: form for form in (AnnouncementForm, MaintenanceForm, SwitchesForm, EndForm)
 }
-LABELS: dict[str, Any] = {
-    **{name: field.label for form in FORMS.values() for name, field in form.base_fields.items()},
-    "announcement": _("Announcement"),
-    "announcement_url": _("Link of the announcement"),
-    "announcement_until": _("Announcement shown until"),
-    "maintenance": _("Maintenance"),
-    "maintenance_until": _("Expected end of the maintenance"),
-    "maintenance_message": _("Words of the maintenance"),
-    "ended": _("The project has ended"),
-}
-"""What the page and the history call each setting."""

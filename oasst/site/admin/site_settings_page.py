@@ -16,11 +16,12 @@ from django.views.decorators.http import require_http_methods
 from oasst.accounts.groups import OPERATE
 from oasst.accounts.models import SiteSettings
 from oasst.accounts.site_settings import changing, reading
+from oasst.accounts.site_settings.labels import LABELS, SWITCHES
 from oasst.accounts.site_settings.reading import Difference
 from oasst.core.errors import DomainError
 from oasst.core.locks import timeouts_as_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin, age_and_time
-from oasst.site.admin.site_settings_forms import FORMS, LABELS, EndForm, MaintenanceForm, PartForm
+from oasst.site.admin.site_settings_forms import FORMS, EndForm, MaintenanceForm, PartForm
 
 LATEST = 5
 """Changes that the page shows; the list has all."""
@@ -61,7 +62,7 @@ def settings_view(request: Any, model_admin: ReadOnlyAdmin) -> HttpResponse:
         "forms": forms if may_change else {},
         "preview": preview,
         "zone": timezone.get_current_timezone_name(),
-        "off": [LABELS[name] for name in FORMS["switches"].base_fields if not getattr(site, name, True)],
+        "off": [LABELS[name] for name in SWITCHES if not getattr(site, name)],
         "latest": with_differences(SiteSettings.objects.select_related("changed_by").order_by("-pk")[: LATEST + 1])[
             :LATEST
         ],

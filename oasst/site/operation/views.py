@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 from oasst.accounts.access import require_operator
 from oasst.accounts.groups import OPERATE
 from oasst.accounts.site_settings import reading as site_settings
+from oasst.accounts.site_settings.labels import LABELS, SWITCHES
 from oasst.core.audit.reading import describe as describe_entries
 from oasst.core.audit.reading import entries_about
 from oasst.core.errors import DomainError, Invalid, NotAllowed
@@ -58,7 +59,7 @@ def operation_view(request: HttpRequest) -> HttpResponse:
         "oldest": min((state.oldest for state in waiting if state.oldest), default=None),
         "scheduled": sum(state.is_of_clock and not state.is_off for state in states),
         "site": site,
-        "switched_off": _switched_off(site),
+        "switched_off": [LABELS[name] for name in SWITCHES if not getattr(site, name)],
         "links": _links(request),
     }
     return _page(request, "operation", _("Operation"), **context)
@@ -73,11 +74,6 @@ def _service_parts() -> list[Part]:
     return [
         Part(names[name], part["ok"], _("answers") if part["ok"] else part["problem"]) for name, part in found.items()
     ]
-
-
-def _switched_off(site: site_settings.CurrentSettings) -> list[str]:
-    names = {"sign_up": _("new accounts"), "email_codes": _("sign-in by mail"), "chat": _("the chat")}
-    return [words for name, words in names.items() if not getattr(site, name)]
 
 
 def _links(request: HttpRequest) -> list[tuple[str, str]]:

@@ -93,8 +93,8 @@ QUEUES = (
         by_machines=True,
     ),
     Queue(
-        *("near_duplicate", ngettext_lazy("repeated message", "repeated messages", "number")),
-        _("they say nearly the same as earlier ones"),
+        *("near_duplicate", ngettext_lazy("pair of messages", "pairs of messages", "number")),
+        _("the later one says nearly the same as the earlier one"),
         "admin:trees_nearduplicate_changelist?waits=yes",
         waiting=waiting_pairs,
         came=lambda: NearDuplicate.objects.all(),

@@ -173,7 +173,7 @@ class TestStartPage:
     def test_what_is_set_for_the_whole_site(self, page: Client, olga: User) -> None:
         site_settings.change(actor=olga, reason=WHY, maintenance=True, announcement="We move.", chat=False)
         shown = words(page, reverse("admin:operation"))
-        assert "Maintenance with an announcement switched off: the chat" in shown
+        assert "Maintenance with an announcement switched off: Chat" in shown
 
 
 class TestJobs:

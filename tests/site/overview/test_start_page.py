@@ -100,7 +100,7 @@ class TestQueues:
         repeat(3)
         history.count_days()
         shown = words(page)
-        assert "more than 2 repeated messages" in shown and "English at least 3 5 0" in shown
+        assert "more than 2 pairs of messages" in shown and "English at least 3 5 0" in shown
         assert QueueDay.objects.get(queue="near_duplicate").waiting == 5
 
     def test_every_card_leads_to_a_list(self, page: Client) -> None:
