@@ -1161,6 +1161,7 @@ class Life(RuleBasedStateMachine):
         return None
 
     def _as_before(self, before: Model, trees: Iterable[UUID]) -> None:
+        """Everything is as before an act and its undo, which concerned these trees."""
         self.model = before
         for person in self.people:
             person.refresh_from_db()
@@ -1173,6 +1174,8 @@ class Life(RuleBasedStateMachine):
             if tree.state == model.FAILED:  # it has failed once more
                 tree.since = MessageTree.objects.get(pk=tree_id).state_since
                 tree.failures = TreeTransition.objects.filter(tree=tree_id, to_state=model.FAILED).count()
+            if self.unapplied:  # the act let it follow the rules in force
+                before.advance(tree)
 
     def ban(self, who: int) -> None:
         self._ban(self.person(who), None, "ban")
@@ -1249,7 +1252,6 @@ class Life(RuleBasedStateMachine):
         chance = random.Random(n)
         about: dict[str, Any] = {"actor": self.cast.moderator, "kind": kind_of(what), "chosen_by": "Some"}
         some = chance.sample(list(self.model.messages), min(4, len(self.model.messages)))
-        trees = {self.model.messages[one].tree.id for one in some}
         done: list[BulkAct] = []
 
         def act() -> None:
@@ -1270,7 +1272,8 @@ class Life(RuleBasedStateMachine):
         def then(_: object) -> None:
             statuses = set(done[-1].rows.values_list("status", flat=True))
             assert statuses <= {"undone", "refused", "waiting"}, statuses
-            self._as_before(self.model, [] if what == Act.SUSPEND else trees)
+            acted_on = [] if what == Act.SUSPEND else done[-1].rows.filter(status="undone")
+            self._as_before(self.model, {self.model.messages[one.subject_id].tree.id for one in acted_on})
 
         self.event(f"many: {what.value}", act, refusals=refusals, then=then)
 
