@@ -1,4 +1,4 @@
-"""Bans of administrators: one administrator proposes a ban and another one confirms it. One always remains.
+"""Bans of administrators: one administrator proposes a ban and another one confirms or refuses it. One always remains.
 
 Lifting it works the same way. The operator needs neither (`./manage.py ban_user`, `unban_user`).
 """
@@ -31,6 +31,11 @@ def open_proposals(user: User | None = None) -> QuerySet[BanProposal]:
     return proposals if user is None else proposals.filter(user=user)
 
 
+def shown_at_start(actor: User) -> QuerySet[BanProposal]:
+    """Return the open proposals, and what others refused this administrator lately."""
+    return (open_proposals() | second_person.refused_lately(BanProposal, actor, "user")).order_by("pk")
+
+
 def ban(user: User, *, actor: User, reason: str) -> bool:
     """Propose to ban an administrator, or confirm another administrator's proposal, whose reason counts.
 
@@ -57,6 +62,28 @@ def confirm(proposal_id: int, *, actor: User) -> BanProposal:
     return proposal
 
 
+def refuse(user: User, *, actor: User, reason: str) -> None:
+    """Refuse what another administrator proposes about this one. Needs an open transaction.
+
+    Raise NotAllowed `rank`, Invalid (the reason), Conflict (`nothing_proposed`, `own_proposal`).
+    """
+    lock_administrators()
+    _refuse(second_person.find_open(open_proposals().select_related("user"), user=user), actor, reason)
+
+
+def refuse_one(proposal_id: int, *, actor: User, reason: str) -> None:
+    """Refuse this proposal, as `refuse` does. Needs an open transaction."""
+    lock_administrators()
+    _refuse(_find_open(proposal_id), actor, reason)
+
+
+def _refuse(proposal: BanProposal, actor: User, reason: str) -> None:
+    actor = _other_administrator(proposal.user, actor)
+    reason = clean_reason(reason)
+    second_person.refuse(proposal, actor, reason)
+    record(acts.REFUSE_PROPOSAL, proposal.user, actor=actor, person_id=proposal.user_id, reason=reason)
+
+
 def withdraw_one(proposal_id: int, *, actor: User) -> None:
     """Withdraw this proposal of the actor. Needs an open transaction. Raise Conflict `nothing_proposed`."""
     lock_administrators()
@@ -64,16 +91,14 @@ def withdraw_one(proposal_id: int, *, actor: User) -> None:
 
 
 def _find_open(proposal_id: int) -> BanProposal:
-    proposal = open_proposals().select_related("user").filter(pk=proposal_id).first()
-    if proposal is None:
-        raise Conflict(gettext("Nobody proposes this any more."), code="nothing_proposed")
-    return proposal
+    return second_person.find_open(open_proposals().select_related("user"), pk=proposal_id)
 
 
 def withdraw(user: User, *, actor: User, reason: str = "") -> None:
     """Withdraw the actor's proposal about this user. Raise Conflict `nothing_proposed`."""
     lock_administrators()
     proposals = BanProposal.objects.filter(user=user, proposer=actor, outcome=Outcome.OPEN)
+    second_person.find_own(proposals, actor, user=user)
     second_person.settle(proposals, Outcome.WITHDRAWN, actor)
     record(acts.WITHDRAW_PROPOSAL, user, actor=actor, person_id=user.pk, reason=reason)
 
@@ -82,9 +107,7 @@ def _decide(user: User, actor: User, reason: str, *, lifts: bool, confirms: BanP
     reason = clean_reason(reason)
     lock_administrators()
     lock_user(user)
-    actor = User.objects.get(pk=actor.pk)  # they may have been banned meanwhile
-    if not needs_confirmation(user, actor):
-        raise NotAllowed(gettext("Only another administrator decides about an administrator."), code="rank")
+    actor = _other_administrator(user, actor)
     if user.enabled and lifts:
         raise Conflict(gettext("This person is not suspended."), code="not_banned")
     if not user.enabled and not lifts:
@@ -103,3 +126,11 @@ def _decide(user: User, actor: User, reason: str, *, lifts: bool, confirms: BanP
     (lift_ban if lifts else apply_ban)(user, actor=actor, reason=proposal.reason)
     second_person.settle(BanProposal.objects.filter(pk=proposal.pk), Outcome.CONFIRMED, actor)
     return True
+
+
+def _other_administrator(user: User, actor: User) -> User:
+    """Return the actor as they are now: they may have been banned meanwhile. Raise NotAllowed `rank`."""
+    actor = User.objects.get(pk=actor.pk)
+    if not needs_confirmation(user, actor):
+        raise NotAllowed(gettext("Only another administrator decides about an administrator."), code="rank")
+    return actor

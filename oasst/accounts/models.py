@@ -256,6 +256,7 @@ class SecondPersonProposal(models.Model):
         OPEN = "open"
         CONFIRMED = "confirmed"
         WITHDRAWN = "withdrawn"
+        REFUSED = "refused"
 
     proposer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     reason = models.CharField(max_length=500)
@@ -263,6 +264,7 @@ class SecondPersonProposal(models.Model):
     outcome = models.CharField(max_length=16, choices=Outcome.choices, default=Outcome.OPEN)
     decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     decided_at = models.DateTimeField(null=True)
+    refuse_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
 
     class Meta:
         abstract = True

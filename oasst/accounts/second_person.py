@@ -1,4 +1,5 @@
-"""Decisions that take two people: one proposes, and somebody else looks at it again and confirms within seven days.
+"""Decisions that take two people: one proposes, and somebody else looks at it again and confirms within seven days, or
+refuses, with a reason.
 
 A proposal ends with the office of its proposer. What is decided, and who may, is up to the modules that use this:
 `administrator_bans`, and `purge_proposals` and `merge_proposals` of `oasst.site`.
@@ -6,11 +7,12 @@ A proposal ends with the office of its proposer. What is decided, and who may, i
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts import roles
 from oasst.accounts.models import Role, SecondPersonProposal, User
@@ -18,6 +20,8 @@ from oasst.core.errors import Conflict, Invalid
 
 Outcome = SecondPersonProposal.Outcome
 STAFF = (Role.MODERATOR, Role.ADMIN)
+REFUSED = _("Refused. Whoever proposed it sees your reason on the start page.")
+"""What pages say to who refused."""
 AnyProposal = TypeVar("AnyProposal", bound=SecondPersonProposal)
 
 
@@ -32,6 +36,17 @@ def open_proposals(model: type[AnyProposal], proposed_by: Collection[Role] = STA
         proposer__enabled=True,
         proposer__is_active=True,
     )
+
+
+def refused_lately(model: type[AnyProposal], proposer: User, about: str) -> QuerySet[AnyProposal]:
+    """Return what others refused this proposer in the last seven days, unless something newer was proposed about the
+    same user. `about` names the field of that user.
+    """
+    proposals = model._default_manager
+    newer = proposals.filter(**{about: OuterRef(about)}, pk__gt=OuterRef("pk"))
+    since = timezone.now() - model.LIFETIME
+    refused = proposals.filter(outcome=Outcome.REFUSED, proposer=proposer, decided_at__gt=since)
+    return refused.exclude(Exists(newer))
 
 
 def is_alone(user: User, actor: User) -> bool:
@@ -50,13 +65,47 @@ def refuse_again(earlier: SecondPersonProposal | None, actor: User) -> None:
     raise Conflict(message % {"name": earlier.proposer}, code="already_proposed")
 
 
-def require_foreign(proposal: AnyProposal | None, actor: User) -> AnyProposal:
-    """Return the proposal. Raise Conflict `nothing_proposed` if there is none, `own_proposal` if it is the actor's."""
-    if proposal is None:
-        raise Conflict(gettext("Nobody proposes this any more."), code="nothing_proposed")
+def find_open(open_ones: QuerySet[AnyProposal], **which: Any) -> AnyProposal:
+    """Return the oldest of the open proposals with these values. Raise Conflict `nothing_proposed`, which says what
+    became of the last one with them.
+    """
+    found = open_ones.filter(**which).order_by("pk").first()
+    if found is None:
+        raise _gone(open_ones.model, which) or Conflict(
+            gettext("Nobody proposes this any more."), code="nothing_proposed"
+        )
+    return found
+
+
+def find_own(open_ones: QuerySet[AnyProposal], actor: User, **which: Any) -> AnyProposal:
+    """Do the same as `find_open` among the actor's own proposals."""
+    own = {"proposer": actor, **which}
+    found = open_ones.filter(**own).order_by("pk").first()
+    if found is None:
+        raise _gone(open_ones.model, own) or Conflict(
+            gettext("You have proposed nothing here."), code="nothing_proposed"
+        )
+    return found
+
+
+def _gone(model: type[AnyProposal], which: dict[str, Any]) -> Conflict | None:
+    """Return what to raise if somebody decided about the last of these proposals."""
+    last = model._default_manager.filter(**which).select_related("decided_by").order_by("pk").last()
+    messages = {
+        Outcome.CONFIRMED: gettext("Nobody proposes this any more. %(name)s confirmed it."),
+        Outcome.WITHDRAWN: gettext("Nobody proposes this any more. %(name)s withdrew it."),
+        Outcome.REFUSED: gettext("Nobody proposes this any more. %(name)s refused it."),
+    }
+    if last is None or last.outcome not in messages:
+        return None
+    return Conflict(messages[Outcome(last.outcome)] % {"name": last.decided_by}, code="nothing_proposed")
+
+
+def require_foreign(proposal: SecondPersonProposal, actor: User) -> None:
+    """Raise Conflict `own_proposal` if the proposal is the actor's."""
     if proposal.proposer_id == actor.pk:
-        raise Conflict(gettext("You proposed this yourself. Somebody else has to confirm it."), code="own_proposal")
-    return proposal
+        message = gettext("You proposed this yourself. Somebody else has to decide; you can withdraw it.")
+        raise Conflict(message, code="own_proposal")
 
 
 def name_to_type(user: User) -> str:
@@ -72,9 +121,20 @@ def require_name(user: User, typed: str) -> None:
 
 
 def settle(
-    proposals: QuerySet[AnyProposal], outcome: Outcome | str, actor: User, decided_at: datetime | None = None
+    proposals: QuerySet[AnyProposal],
+    outcome: Outcome | str,
+    actor: User,
+    *,
+    decided_at: datetime | None = None,
+    refuse_reason: str = "",
 ) -> None:
-    """Store what became of these proposals. Raise Conflict `nothing_proposed` if there are none."""
+    """Store what became of these proposals, which the caller found under the lock of the administrators."""
     at = decided_at or timezone.now()
-    if not proposals.update(outcome=outcome, decided_by=actor, decided_at=at):
-        raise Conflict(gettext("You have proposed nothing here."), code="nothing_proposed")
+    proposals.update(outcome=outcome, decided_by=actor, decided_at=at, refuse_reason=refuse_reason)
+
+
+def refuse(proposal: SecondPersonProposal, actor: User, reason: str) -> None:
+    """Store that the actor refused this open proposal of somebody else. Raise Conflict `own_proposal`."""
+    require_foreign(proposal, actor)
+    same = type(proposal)._default_manager.filter(pk=proposal.pk)
+    settle(same, Outcome.REFUSED, actor, refuse_reason=reason)

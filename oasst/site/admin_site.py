@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.sites import UnfoldAdminSite
 
 from oasst.accounts.access import require_member
-from oasst.accounts.administrator_bans import open_proposals
+from oasst.accounts.administrator_bans import shown_at_start
 from oasst.accounts.authentication import reauthentication
 from oasst.accounts.authentication.proof import is_recently_proved
 from oasst.accounts.authentication.second_factor import must_set_up
@@ -212,7 +212,7 @@ class ModeratorsSite(UnfoldAdminSite):
         if user.has_perm(MODERATE):
             context["waiting_cards"] = waiting_decisions.cards_for(user)
         if user.is_superuser:
-            context["proposals"] = open_proposals().select_related("user", "proposer")
+            context["proposals"] = shown_at_start(user).select_related("user", "proposer", "decided_by")
         return super().index(request, context)
 
 

@@ -26,8 +26,8 @@ def forget_words_of(person_id: str) -> None:
 @transaction.atomic
 def forget_words_about(person_id: UUID) -> None:
     """Empty the reasons of decisions and the notes to administrators about a person and what they wrote, what acts on
-    many say of their choice (names, the begin of a text), the pieces of texts in warnings, and the reasons of proposals
-    to purge or merge them. What was decided stays.
+    many say of their choice (names, the begin of a text), the pieces of texts in warnings, and why it was proposed, or
+    refused, to purge or merge them. What was decided stays.
     Twice changes nothing.
     """
     people = accounts_of(person_id)
@@ -40,9 +40,9 @@ def forget_words_about(person_id: UUID) -> None:
         _forget_at_desk("tree", ids)  # a tree has the id of its prompt
         _forget_choices(ids)
     AccountWarning.objects.filter(user__in=people).exclude(about="").update(about="")
-    PurgeProposal.objects.filter(user__in=people).exclude(reason="").update(reason="")
     merges = Q(destination__in=people) | Q(sources__overlap=people)
-    MergeProposal.objects.filter(merges).exclude(reason="").update(reason="")
+    for proposals in (PurgeProposal.objects.filter(user__in=people), MergeProposal.objects.filter(merges)):
+        proposals.exclude(reason="", refuse_reason="").update(reason="", refuse_reason="")
 
 
 def _forget_in_batches(kind: str, ids: Iterable[UUID]) -> list[list[UUID]]:

@@ -1,5 +1,5 @@
 """Merging accounts of one person takes two people, because nothing undoes it: one proposes it, and another one looks at
-it again, types the name of the account that stays and confirms.
+it again, types the name of the account that stays and confirms, or refuses with a reason.
 
 Only if nobody else on the site could confirm does one person merge alone; the audit log says so. Trusted programs need
 no second person (`merging.merge_users`).
@@ -28,9 +28,12 @@ Outcome = MergeProposal.Outcome
 def open_proposals(person_ids: Collection[UUID] | None = None) -> QuerySet[MergeProposal]:
     """Return the proposals, about any of these accounts or all, that can still be confirmed. The oldest is first."""
     proposals = second_person.open_proposals(MergeProposal).order_by("pk")
-    if person_ids is None:
-        return proposals
-    return proposals.filter(Q(destination__in=person_ids) | Q(sources__overlap=list(person_ids)))
+    return proposals if person_ids is None else proposals.filter(names_any(person_ids))
+
+
+def names_any(person_ids: Collection[UUID]) -> Q:
+    """Return the condition of proposals that name any of these accounts."""
+    return Q(destination__in=person_ids) | Q(sources__overlap=list(person_ids))
 
 
 def accounts_in(proposals: Iterable[MergeProposal]) -> dict[UUID, User]:
@@ -83,7 +86,7 @@ def _refuse_purged(accounts: Sequence[User]) -> None:
         raise Conflict(message % {"name": purge.person}, code="purged")
     proposed = purge_proposals.open_proposals().filter(user__in=accounts).select_related("user").first()
     if proposed is not None:
-        message = gettext("A purge of %(name)s is proposed. That has to be confirmed or withdrawn first.")
+        message = gettext("A purge of %(name)s is proposed. That has to be confirmed, refused or withdrawn first.")
         raise Conflict(message % {"name": proposed.user}, code="purge_proposed")
 
 
@@ -114,13 +117,29 @@ def confirm(*, proposal_id: int, actor: User, name: str) -> MergeProposal:
     with transaction.atomic(durable=True):
         destination, sources = _accounts_of(proposal_id)
         actor = _lock([destination, *sources], actor)
-        proposal = open_proposals().filter(pk=proposal_id).first()
-        proposal = second_person.require_foreign(proposal, actor)
+        proposal = second_person.find_open(open_proposals(), pk=proposal_id)
+        second_person.require_foreign(proposal, actor)
         require_unchanged(proposal, destination, sources, actor)
         second_person.require_name(destination, name)
         second_person.settle(MergeProposal.objects.filter(pk=proposal.pk), Outcome.CONFIRMED, actor)
         _record(acts.CONFIRM_MERGE, proposal, actor, proposal.reason)
         _merge(destination, sources, actor, proposal.reason)
+        return proposal
+
+
+def refuse(*, proposal_id: int, actor: User, reason: str) -> MergeProposal:
+    """Refuse what somebody else proposed, also if one of the accounts was closed or suspended since. Raise NotFound,
+    NotAllowed (`moderators_only`, `rank`), Invalid (the reason), Conflict (`nothing_proposed`, `own_proposal`).
+    """
+    with transaction.atomic(durable=True):
+        destination, sources = _accounts_of(proposal_id)
+        actor = _lock([destination, *sources], actor)
+        for user in (destination, *sources):
+            roles.require_higher_rank(actor, user)
+        reason = clean_reason(reason)
+        proposal = second_person.find_open(open_proposals(), pk=proposal_id)
+        second_person.refuse(proposal, actor, reason)
+        _record(acts.REFUSE_MERGE, proposal, actor, reason)
         return proposal
 
 
@@ -130,8 +149,8 @@ def require_unchanged(proposal: MergeProposal, destination: User, sources: Seque
     for user in (destination, *sources):
         if not user.enabled and user.banned_at is not None and user.banned_at > proposal.at:
             message = gettext(
-                "%(name)s was suspended after this was proposed. Whoever proposed it has to withdraw it; then it can "
-                "be proposed anew."
+                "%(name)s was suspended after this was proposed. Refuse it, or let whoever proposed it withdraw it; "
+                "then it can be proposed anew."
             )
             raise Conflict(message % {"name": user}, code="changed")
 
@@ -158,10 +177,8 @@ def withdraw(*, proposal_id: int, actor: User) -> None:
     """Withdraw the actor's own proposal. Raise Conflict `nothing_proposed`."""
     with transaction.atomic(durable=True):
         locks.lock_administrators()
-        own = open_proposals().filter(pk=proposal_id, proposer=actor)
-        proposal = own.first()
-        second_person.settle(MergeProposal.objects.filter(pk__in=own.values("pk")), Outcome.WITHDRAWN, actor)
-        assert proposal is not None  # `settle` raises if there is none
+        proposal = second_person.find_own(open_proposals(), actor, pk=proposal_id)
+        second_person.settle(MergeProposal.objects.filter(pk=proposal.pk), Outcome.WITHDRAWN, actor)
         _record(acts.WITHDRAW_MERGE, proposal, actor)
 
 

@@ -1,4 +1,5 @@
-"""A purge takes two people: one proposes it, and another one looks at it again, types the name and confirms.
+"""A purge takes two people: one proposes it, and another one looks at it again, types the name and confirms, or
+refuses with a reason.
 
 Only if nobody else on the site could confirm does one person purge alone; the audit log says so. Trusted programs and
 `./manage.py purge_user` need no second person.
@@ -11,7 +12,7 @@ from django.utils.translation import gettext
 from oasst.accounts import locks, roles, second_person
 from oasst.accounts.models import PurgeProposal, User
 from oasst.core.audit.recording import record
-from oasst.core.errors import Conflict
+from oasst.core.errors import Conflict, NotFound
 from oasst.core.text.validation import clean_reason
 from oasst.site import acts, purging
 from trees.models import Purge
@@ -52,13 +53,30 @@ def confirm(*, user: User, actor: User, name: str) -> Purge:
     """
     with transaction.atomic(durable=True):
         actor = _lock(user, actor)
-        proposal = second_person.require_foreign(open_proposals(user).order_by("pk").first(), actor)
+        proposal = second_person.find_open(open_proposals(), user=user)
+        second_person.require_foreign(proposal, actor)
         second_person.require_name(user, name)
         purge = purging.start_purge(user=user, actor=actor, reason=proposal.reason)
         # `proposal_of` finds it by that time.
         confirmed = PurgeProposal.objects.filter(pk=proposal.pk)
-        second_person.settle(confirmed, Outcome.CONFIRMED, actor, purge.created_at)
+        second_person.settle(confirmed, Outcome.CONFIRMED, actor, decided_at=purge.created_at)
         return purge
+
+
+def refuse(*, proposal_id: int, actor: User, reason: str) -> PurgeProposal:
+    """Refuse what somebody else proposed. Raise NotAllowed as a ban does, NotFound, Invalid (the reason), Conflict
+    (`nothing_proposed`, `own_proposal`).
+    """
+    with transaction.atomic(durable=True):
+        named = PurgeProposal.objects.select_related("user").filter(pk=proposal_id).first()
+        if named is None:
+            raise NotFound(gettext("There is no such proposal."), code="no_such_proposal")
+        actor = _lock(named.user, actor)
+        reason = clean_reason(reason)
+        proposal = second_person.find_open(open_proposals(), pk=proposal_id)
+        second_person.refuse(proposal, actor, reason)
+        record(acts.REFUSE_PURGE, named.user, actor=actor, person_id=named.user_id, reason=reason)
+        return proposal
 
 
 def purge_alone(*, user: User, actor: User, reason: str, name: str) -> Purge:
@@ -84,6 +102,7 @@ def withdraw(*, user: User, actor: User) -> None:
     with transaction.atomic(durable=True):
         locks.lock_administrators()
         locks.lock_user(user)
+        second_person.find_own(open_proposals(), actor, user=user)
         second_person.settle(open_proposals(user).filter(proposer=actor), Outcome.WITHDRAWN, actor)
         record(acts.WITHDRAW_PURGE, user, actor=actor, person_id=user.pk)
 

@@ -14,6 +14,7 @@ from oasst.accounts import closing
 from oasst.accounts.authentication import program_sessions
 from oasst.accounts.models import BanProposal, Role, User
 from oasst.core.errors import Conflict, DomainError, NotAllowed
+from oasst.core.models import AuditEntry
 from tests.factories import new_person
 from trees.moderation import bans
 
@@ -143,6 +144,26 @@ class TestTwoOthers:
         bans.withdraw_proposal(linus, actor=ada)
         assert bans.ban(linus, actor=grace, reason="y") is False
 
+    def test_another_one_refuses(self, ada: User, grace: User, linus: User, mo: User, alice: User) -> None:
+        bans.ban(linus, actor=ada, reason="Sells accounts.")
+
+        def refuse(actor: User, reason: str = "He gives them away.") -> None:
+            bans.refuse_proposal(linus, actor=actor, reason=reason)
+
+        assert [refusal(lambda who=who: refuse(who)) for who in (linus, mo, alice)] == ["rank"] * 3
+        assert refusal(lambda: refuse(ada)) == "own_proposal"
+        assert refusal(lambda: refuse(grace, " ")) == "reason"
+        assert BanProposal.objects.get().outcome == BanProposal.Outcome.OPEN
+        assert [*AuditEntry.objects.values_list("act", flat=True)] == ["account.propose_ban"]
+        refuse(grace)
+        entry = AuditEntry.objects.select_related("text").latest("pk")
+        assert (entry.act, entry.actor, entry.person) == ("account.refuse_proposal", grace, linus)
+        assert entry.text.reason == "He gives them away."
+        assert refusal(lambda: bans.withdraw_proposal(linus, actor=ada)) == "nothing_proposed"
+        assert refusal(lambda: refuse(grace)) == "nothing_proposed"
+        assert bans.ban(linus, actor=ada, reason="Again.") is False and User.objects.get(pk=linus.pk).enabled
+        assert bans.ban(linus, actor=grace, reason="Now I see it.") is True
+
     def test_two_cannot_ban_each_other(self, ada: User, grace: User) -> None:
         assert bans.ban(ada, actor=grace, reason="x") is False
         assert bans.ban(grace, actor=ada, reason="x") is False
@@ -165,9 +186,10 @@ class TestTwoOthers:
         assert "A suspension is proposed" in page and "Ada" in page
         assert ">Linus</bdi>" in browser.get(reverse("admin:index")).text.partition("suspension to confirm: ")[2]
         assert ">Confirm the suspension<" in page and "Withdraw the proposal" not in acts_of(page)
+        assert ">Refuse<" in acts_of(page)
         browser.force_login(ada)
         page = acts_of(browser.get(page_of_linus).text)
-        assert "Withdraw the proposal" in page and "he suspension<" not in page
+        assert "Withdraw the proposal" in page and "he suspension<" not in page and ">Refuse<" not in page
         start = browser.get(reverse("admin:index")).text
         assert "you proposed it" in start and "to confirm" not in start
         browser.force_login(linus)
@@ -176,6 +198,10 @@ class TestTwoOthers:
         assert "your proposal is withdrawn" in act(ada, "withdraw")
         browser.force_login(ada)
         assert ">Propose a suspension<" in acts_of(browser.get(page_of_linus).text)
+        act(ada, "ban")
+        assert "the proposal is refused" in act(grace, "refuse")
+        page = browser.get(page_of_linus).text
+        assert ">Grace<" in page.partition("Refused proposals")[2] and "A suspension is proposed" not in page
         act(ada, "ban")
         assert "suspended." in act(grace, "ban")
         linus.refresh_from_db()
@@ -216,6 +242,26 @@ class TestCards:
         assert "Your proposal is withdrawn." in self.press(ada, proposal, withdraw="1")
         assert "Nobody proposes this any more." in self.press(grace, proposal)
         assert User.objects.get(pk=linus.pk).enabled and not BanProposal.objects.filter(outcome="open").exists()
+
+    def test_another_administrator_refuses_it(self, ada: User, grace: User, linus: User) -> None:
+        bans.ban(linus, actor=ada, reason="Sells accounts.")
+        proposal, sent = BanProposal.objects.get(), {"refuse": "1", "reason": "He <gives> them away."}
+        assert ">Refuse<" in self.start(grace)[1]
+        for who in (ada, linus):
+            assert ">Refuse<" not in self.start(who)[1]
+        assert "you can withdraw it." in self.press(ada, proposal, **sent)
+        assert "Only another administrator" in self.press(linus, proposal, **sent)
+        assert "Please say why" in self.press(grace, proposal, refuse="1", reason="")
+        assert BanProposal.objects.get().outcome == "open"
+        page = self.press(grace, proposal, **sent)
+        assert "Refused. Whoever proposed it" in page and "Sells accounts." not in page
+        card = self.start(ada)[1].partition("refused suspension:")[2]
+        assert ">Grace<" in card and "He &lt;gives&gt; them away." in card
+        assert "Nobody proposes this any more. Grace refused it." in self.press(grace, proposal)
+        assert "Grace refused it." in self.press(ada, proposal, withdraw="1")
+        bans.ban(linus, actor=ada, reason="Again.")
+        assert "refused suspension:" not in self.start(ada)[1]
+        assert User.objects.get(pk=linus.pk).enabled
 
     def test_who_may_not(self, ada: User, grace: User, linus: User, mo: User) -> None:
         bans.ban(linus, actor=ada, reason="x")

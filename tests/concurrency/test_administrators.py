@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from oasst.accounts import closing
-from oasst.accounts.models import Role, User
+from oasst.accounts.models import BanProposal, Role, User
 from oasst.core.errors import Conflict
 from tests.concurrency.together import at_once
 from tests.factories import new_person
@@ -47,3 +47,18 @@ def test_two_confirm_at_once() -> None:
     results = at_once(acts)
     assert results.count(True) == 1
     assert [one.code for one in results if isinstance(one, Conflict)] == ["banned"]
+
+
+def test_confirmed_refused_and_withdrawn_at_once() -> None:
+    ada, grace, linus, eve = (new_person(name, role="admin") for name in ("Ada", "Grace", "Linus", "Eva"))
+    bans.ban(eve, actor=ada, reason="Sells accounts.")
+    pk = BanProposal.objects.get().pk
+    acts = [
+        partial(bans.confirm_proposal, pk, actor=grace),
+        partial(bans.refuse_one_proposal, pk, actor=linus, reason="No."),
+        partial(bans.withdraw_one_proposal, pk, actor=ada),
+    ]
+    results = at_once(acts)
+    assert [one.code for one in results if isinstance(one, Conflict)] == ["nothing_proposed"] * 2
+    outcome, enabled = BanProposal.objects.get().outcome, User.objects.get(pk=eve.pk).enabled
+    assert (outcome, enabled) in (("confirmed", False), ("refused", True), ("withdrawn", True))

@@ -52,16 +52,17 @@ def test_two_propose(mo: User) -> None:
     assert codes(at_once(acts)) == ["already_proposed"] and MergeProposal.objects.count() == 1
 
 
-def test_two_confirm_while_it_is_withdrawn(mo: User) -> None:
-    ida, una = new_person("Ida", "admin"), new_person("Una", "admin")
+def test_two_confirm_while_it_is_refused_and_withdrawn(mo: User) -> None:
+    ida, una, max_ = new_person("Ida", "admin"), new_person("Una", "admin"), new_person("Max", "moderator")
     for number, name in enumerate(NAMES):
         proposal, stays, closes = proposed(mo, name)
         before = merges()
         acts = [confirming(proposal, actor, name) for actor in (ida, una)]
+        acts.append(partial(merge_proposals.refuse, proposal_id=proposal.pk, actor=max_, reason="No."))
         refused = codes(at_once([*acts, partial(merge_proposals.withdraw, proposal_id=proposal.pk, actor=mo)]))
-        assert refused == ["nothing_proposed"] * 2, number
+        assert refused == ["nothing_proposed"] * 3, number
         outcome, merged = MergeProposal.objects.get(pk=proposal.pk).outcome, merges() - before
-        assert (outcome, merged) in (("confirmed", 1), ("withdrawn", 0))
+        assert (outcome, merged) in (("confirmed", 1), ("refused", 0), ("withdrawn", 0))
         author = Message.objects.get(author__in=[stays, closes]).author
         assert author == (stays if merged else closes)
 

@@ -156,18 +156,19 @@ class TestTwoPeople:
         assert [one.code for one in results if isinstance(one, Conflict)] == ["already_proposed"]
         assert PurgeProposal.objects.count() == 1 and not Purge.objects.exists()
 
-    def test_two_confirm_while_it_is_withdrawn(self, mo: User) -> None:
-        ida, una = new_person("Ida", "admin"), new_person("Una", "admin")
+    def test_two_confirm_while_it_is_refused_and_withdrawn(self, mo: User) -> None:
+        ida, una, max_ = new_person("Ida", "admin"), new_person("Una", "admin"), new_person("Max", "moderator")
         for name in ("First", "Second", "Third"):
             person = new_person(name)
-            purge_proposals.propose(user=person, actor=mo, reason="Spam.")
+            proposal = purge_proposals.propose(user=person, actor=mo, reason="Spam.")
             acts: list[Any] = [
                 partial(purge_proposals.confirm, user=self.fresh(person), actor=actor, name=person.display_name)
                 for actor in (ida, una)
             ]
+            acts.append(partial(purge_proposals.refuse, proposal_id=proposal.pk, actor=max_, reason="No."))
             results = at_once([*acts, partial(purge_proposals.withdraw, user=self.fresh(person), actor=mo)])
             refused = [one.code for one in results if isinstance(one, Conflict)]
-            assert refused == ["nothing_proposed"] * 2 and len(results) == 3
+            assert refused == ["nothing_proposed"] * 3 and len(results) == 4
             outcome = PurgeProposal.objects.get(user=person).outcome
             begun = Purge.objects.filter(person=person).count()
-            assert (outcome, begun) in (("confirmed", 1), ("withdrawn", 0))
+            assert (outcome, begun) in (("confirmed", 1), ("refused", 0), ("withdrawn", 0))

@@ -79,7 +79,7 @@ inference_engine             technicians     technicians
 """
 MODELS = """
 # model                         list, row, history  add        change     actions, by whom
-accounts.user                   readers             nobody     nobody     moderators warn ban unban administrators withdraw
+accounts.user                   readers             nobody     nobody     moderators warn ban unban administrators refuse withdraw
 accounts.appeal                 readers             nobody     nobody     moderators grant moderators-here grant_only moderators refuse
 accounts.accountwarning         readers             nobody     nobody     moderators withdraw
 accounts.sitesettings           technicians         nobody     nobody
@@ -123,11 +123,13 @@ account_changes.change_account          yes           rank          rank        
 account_changes.change_account:rights   admins        rank          rank          rank          rank
 purge_proposals.propose                 yes           rank          rank          rank          rank
 purge_proposals.confirm                 yes           rank          rank          rank          rank
+purge_proposals.refuse                  yes           rank          rank          rank          rank
 purge_proposals.purge_alone             two           rank          rank          rank          rank
 purge_proposals.withdraw                own           own           own           own           own
 purging.undo_purge                      yes           rank          rank          rank          rank
 merge_proposals.propose                 yes           rank          rank          rank          rank
 merge_proposals.confirm                 yes           rank          rank          rank          rank
+merge_proposals.refuse                  yes           rank          rank          rank          rank
 merge_proposals.merge_alone             two           rank          rank          rank          rank
 merge_proposals.withdraw                own           own           own           own           own
 appeals.refuse                          yes           rank          rank          rank          rank
@@ -142,11 +144,13 @@ account_changes.change_account          yes           yes           yes         
 account_changes.change_account:rights   yes           yes           yes           rank          rank
 purge_proposals.propose                 yes           yes           yes           rank          rank
 purge_proposals.confirm                 yes           yes           yes           rank          rank
+purge_proposals.refuse                  yes           yes           yes           rank          rank
 purge_proposals.purge_alone             two           two           two           rank          rank
 purge_proposals.withdraw                own           own           own           own           own
 purging.undo_purge                      yes           yes           yes           rank          rank
 merge_proposals.propose                 yes           staff         staff         rank          rank
 merge_proposals.confirm                 yes           staff         staff         rank          rank
+merge_proposals.refuse                  yes           yes           yes           rank          rank
 merge_proposals.merge_alone             two           staff         staff         rank          rank
 merge_proposals.withdraw                own           own           own           own           own
 appeals.refuse                          yes           yes           yes           rank          rank

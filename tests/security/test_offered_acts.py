@@ -278,10 +278,12 @@ def test_editing_is_offered_to_whom_it_is(mo: User, own: bool, proposed: bool, e
     assert (answer.status_code == 302) == edits
 
 
-def test_administrators_alone_withdraw_proposals(mo: User) -> None:
+def test_administrators_alone_refuse_and_withdraw_proposals(mo: User) -> None:
     where = reverse("admin:accounts_user_changelist")
-    assert 'value="withdraw"' not in signed_in(mo).get(where).text
-    assert 'value="withdraw"' in signed_in(new_person("Ada", "admin")).get(where).text
+    ada = new_person("Ada", "admin")
+    for act in ("withdraw", "refuse"):
+        assert f'value="{act}"' not in signed_in(mo).get(where).text
+        assert f'value="{act}"' in signed_in(ada).get(where).text
 
 
 def test_bans_of_administrators_are_still_proposed() -> None:

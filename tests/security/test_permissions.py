@@ -246,6 +246,12 @@ def _proposed_ban(world: World) -> User:
     return person
 
 
+def _ban_proposed_by_another(world: World) -> User:
+    person = new_person("Una", "admin")
+    BanProposal.objects.create(user=person, proposer=new_person("Ida", "admin"), reason="Spam.")
+    return person
+
+
 def _second_key(world: World) -> None:
     api_clients.create_api_key(world.rows["accounts.apiclient"], name="Another")
 
@@ -297,6 +303,7 @@ to a preview.
 READY: dict[str, Callable[[World], Any]] = {
     "accounts.user unban": _banned,
     "accounts.user withdraw": _proposed_ban,
+    "accounts.user refuse": _ban_proposed_by_another,
     "accounts.appeal grant": _appeal,
     "accounts.appeal refuse": _appeal,
     "accounts.appeal grant_only": _appeal_against_a_decision,
@@ -343,7 +350,7 @@ NOT_ALONE = {
     *("account_changes.undo_change", "appeals.undo_refusal", "bans.undo", "purging.begin_undo"),
     "moderator_actions.undo_entry",
     # A second voice for one proposal, which only administrators have (tests/accounts/test_last_administrator.py).
-    *("bans.confirm_proposal", "bans.withdraw_one_proposal"),
+    *("bans.confirm_proposal", "bans.withdraw_one_proposal", "bans.refuse_proposal", "bans.refuse_one_proposal"),
     "bans.carry_over",  # part of a merge
     "pairs.close",  # part of `decide` and of acts on messages
     # These only say whether it may be.
@@ -390,6 +397,18 @@ def _confirm_merge(actor: User, target: User) -> Any:
     return merge_proposals.confirm(proposal_id=proposal.pk, actor=actor, name=target.display_name)
 
 
+def _refuse(actor: User, target: User) -> Any:
+    una = new_person("Una", "admin")
+    proposal = PurgeProposal.objects.create(user=target, proposer=una, reason="Spam.")
+    return purge_proposals.refuse(proposal_id=proposal.pk, actor=actor, **WHY)
+
+
+def _refuse_merge(actor: User, target: User) -> Any:
+    una, sources = new_person("Una", "admin"), [new_person("Twin").pk]
+    proposal = MergeProposal.objects.create(destination=target, sources=sources, proposer=una, **WHY)
+    return merge_proposals.refuse(proposal_id=proposal.pk, actor=actor, **WHY)
+
+
 def _undo_purge(actor: User, target: User) -> Any:
     done = {"stage": Purge.Stage.DONE, "finished_at": timezone.now()}
     purge = Purge.objects.create(person=target, actor=new_person("Una", "admin"), reason="Spam.", **done)
@@ -408,6 +427,7 @@ ON_PEOPLE: dict[str, Callable[[User, User], Any]] = {
     ),
     "purge_proposals.propose": lambda actor, target: purge_proposals.propose(user=target, actor=actor, **WHY),
     "purge_proposals.confirm": _confirm,
+    "purge_proposals.refuse": _refuse,
     "purge_proposals.purge_alone": lambda actor, target: purge_proposals.purge_alone(
         user=target, actor=actor, name=target.display_name, **WHY
     ),
@@ -415,6 +435,7 @@ ON_PEOPLE: dict[str, Callable[[User, User], Any]] = {
         destination=target, sources=[new_person("Twin")], actor=actor, **WHY
     ),
     "merge_proposals.confirm": _confirm_merge,
+    "merge_proposals.refuse": _refuse_merge,
     "merge_proposals.merge_alone": lambda actor, target: merge_proposals.merge_alone(
         destination=target, sources=[new_person("Twin")], actor=actor, name=target.display_name, **WHY
     ),

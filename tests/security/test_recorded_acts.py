@@ -68,6 +68,12 @@ def proposed(world: World) -> None:
     bans.ban(person, actor=User.objects.get(display_name="Ida"), reason="Spam.")
 
 
+def proposed_by_another(world: World) -> None:
+    User.objects.filter(pk=world.rows["accounts.user"].pk).update(role="admin")
+    person = User.objects.get(pk=world.rows["accounts.user"].pk)
+    bans.ban(person, actor=new_person("Una", "admin"), reason="Spam.")
+
+
 def halted(world: World) -> None:
     MessageTree.objects.filter(pk=world.rows["trees.messagetree"].pk).update(state=State.HALTED_BY_MODERATOR)
 
@@ -139,6 +145,7 @@ ACTIONS: dict[tuple[str, str], tuple[list[str], Callable[[World], None]]] = {
     ("accounts.user", "warn"): (["account.warn"], nothing),
     ("accounts.accountwarning", "withdraw"): (["account.withdraw_warning"], nothing),
     ("accounts.user", "withdraw"): (["account.withdraw_proposal"], proposed),
+    ("accounts.user", "refuse"): (["account.refuse_proposal"], proposed_by_another),
     ("accounts.appeal", "grant"): (["account.unban"], appealed),
     ("accounts.appeal", "grant_only"): (["appeal.grant"], appealed_decision),
     ("accounts.appeal", "refuse"): (["appeal.refuse"], appealed),
@@ -505,6 +512,8 @@ INNER = {
     *("trees.moderation.appealing.may_answer", "oasst.accounts.rights.require_language"),
     "oasst.site.bulk.running.may_go_on",
     *(f"oasst.accounts.second_person.{name}" for name in ("is_alone", "refuse_again", "require_foreign", "settle")),
+    *(f"oasst.accounts.second_person.{name}" for name in ("find_own", "refuse")),
+    "oasst.accounts.administrator_bans.shown_at_start",
     *(f"oasst.site.merge_proposals.{name}" for name in ("require_mergeable", "require_unchanged")),
     "oasst.site.waiting_decisions.cards_for",
     *("oasst.accounts.appeals.other_moderators", "oasst.accounts.appeals.require_other_moderator"),

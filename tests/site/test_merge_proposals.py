@@ -154,6 +154,30 @@ class TestPages:
         assert "Nobody proposes this any more." in response.text and refreshed(eva).is_active
         assert audited() == ["merge.propose", "merge.withdraw_proposal"]
 
+    def test_the_second_person_refuses_it(self, mo: User, ada: User, eve: User, eva: User) -> None:
+        proposal = proposed(eve, eva, mo)
+        sent = {"step": "refuse", "proposal": str(proposal.pk), "refuse_reason": "They are <sisters>."}
+        assert ">Refuse<" not in signed_in(mo).get(page_of(eve)).text
+        assert signed_in(mo).post(page_of(eve), sent).status_code == 422
+        for person in (eve, eva):
+            assert ">Refuse<" in signed_in(ada).get(page_of(person)).text
+        response = signed_in(ada).post(page_of(eve), {**sent, "refuse_reason": ""})
+        assert response.status_code == 422 and "Please say why" in response.text
+        page = signed_in(ada).post(page_of(eva), sent, follow=True).text
+        assert "Refused. Whoever proposed it sees your reason on the start page." in page
+        assert refreshed(eva).is_active and audited() == ["merge.propose", "merge.refuse_proposal"]
+
+        for person in (eve, eva):
+            page = signed_in(mo).get(reverse("admin:accounts_user_change", args=[person.pk])).text
+            refusal = page.partition("Refused proposals")[2]
+            assert WHY in refusal and "They are &lt;sisters&gt;." in refusal and ">Ada<" in refusal
+            assert "Merge with another account…" in page
+        start = signed_in(mo).get(reverse("admin:index")).text.partition("refused merge:")[2]
+        assert ">Eva<" in start and ">Ada<" in start and "They are &lt;sisters&gt;." in start
+        response = signed_in(ada).post(page_of(eve), {**sent, "step": "confirm", "name": "Eve"})
+        assert "Nobody proposes this any more. Ada refused it." in response.text
+        assert confirm(proposed(eve, eva, mo), ada)
+
     def test_alone_on_the_site(self, ada: User, eve: User, eva: User) -> None:
         assert "you decide alone" in signed_in(ada).get(page_of(eve, eva)).text
         sent = {"step": "alone", "with": str(eva.pk), "keep": str(eve.pk), "reason": WHY, "name": ""}
@@ -207,6 +231,20 @@ class TestRules:
             assert refused(lambda by=actor: proposed(eve, eva, by)) == "already_proposed"
             assert refused(lambda by=actor: proposed(eva, eve, by)) == "already_proposed"
             assert refused(lambda by=actor: proposed(ann, eva, by)) == "already_proposed"
+
+    def test_who_may_not_refuse(self, mo: User, ada: User, eve: User, eva: User, alice: User) -> None:
+        proposal = proposed(eve, eva, ada)
+
+        def refuse(actor: User, reason: str = "No.") -> str:
+            return refused(lambda: merge_proposals.refuse(proposal_id=proposal.pk, actor=actor, reason=reason))
+
+        assert refuse(ada) == "own_proposal"
+        assert refuse(alice) == refuse(eve) == "moderators_only"
+        assert refuse(mo, " ") == "reason"
+        User.objects.filter(pk=eva.pk).update(role="moderator")
+        assert refuse(mo) == "rank"
+        page = signed_in(mo).get(page_of(eve)).text
+        assert ">Refuse<" not in page and "of a higher rank" in page
 
     def test_it_ends_after_seven_days(self, mo: User, ada: User, eve: User, eva: User) -> None:
         proposal = proposed(eve, eva, mo)
@@ -276,6 +314,8 @@ class TestFactsThatChanged:
         bans.ban(User.objects.get(display_name=name), actor=ada, reason="Spam.")
         assert refused(lambda: confirm(proposal, ada)) == "changed"
         assert f"{name} was suspended after this was proposed" in self.said(proposal, ada, eve)
+        merge_proposals.refuse(proposal_id=proposal.pk, actor=ada, reason="Look at the suspension first.")
+        assert MergeProposal.objects.get().outcome == "refused"
 
     def test_suspended_before_is_no_change(self, mo: User, ada: User, eve: User, eva: User) -> None:
         bans.ban(eva, actor=ada, reason="Spam.")
@@ -289,6 +329,7 @@ class TestFactsThatChanged:
         closing.close_account(User.objects.get(display_name=name))
         assert refused(lambda: confirm(proposal, ada)) == "closed"
         assert "One of these accounts was closed" in self.said(proposal, ada, eve)
+        assert ">Refuse<" in self.said(proposal, ada, eve)
         assert "merge to confirm" not in signed_in(ada).get(reverse("admin:index")).text
 
     @pytest.mark.parametrize("name", ["Eve", "Eva"])
@@ -499,9 +540,13 @@ class TestForgetting:
         purge_proposals.propose(user=eve, actor=mo, reason="Advertising.")
         alice = new_person("Alice")
         proposed(alice, new_person("Alicia"), mo)
+        for model in (MergeProposal, PurgeProposal):
+            model._default_manager.update(refuse_reason="No.")
         forget_words_about(User.objects.get(display_name=name).pk)
         assert [*MergeProposal.objects.order_by("pk").values_list("reason", flat=True)] == ["", WHY]
-        assert PurgeProposal.objects.get().reason == ("" if name == "Eve" else "Advertising.")
+        purge = PurgeProposal.objects.get()
+        assert (purge.reason, purge.refuse_reason) == (("", "") if name == "Eve" else ("Advertising.", "No."))
+        assert [*MergeProposal.objects.order_by("pk").values_list("refuse_reason", flat=True)] == ["", "No."]
 
 
 class TestAddresses:

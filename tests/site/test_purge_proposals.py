@@ -86,6 +86,35 @@ class TestPages:
         response = signed_in(ada).post(page_of(eve), {"step": "confirm", "name": "Eve"})
         assert "Nobody proposes this any more." in response.text and not Purge.objects.exists()
 
+    def test_the_second_person_refuses_it(self, mo: User, ada: User, eve: User) -> None:
+        new_prompt(eve, "Buy my flour!")
+        proposal = proposed(eve, mo)
+        sent = {"step": "refuse", "proposal": str(proposal.pk), "refuse_reason": "She sells <nothing>."}
+        assert ">Refuse<" not in signed_in(mo).post(page_of(eve), {"step": "preview"}).text
+        response = signed_in(mo).post(page_of(eve), sent)
+        assert response.status_code == 422 and "you can withdraw it." in response.text
+        assert ">Refuse<" in signed_in(ada).get(page_of(eve)).text
+        response = signed_in(ada).post(page_of(eve), {**sent, "refuse_reason": " "})
+        assert response.status_code == 422 and "Please say why" in response.text and audited() == ["purge.propose"]
+        page = signed_in(ada).post(page_of(eve), sent, follow=True).text
+        assert "Refused. Whoever proposed it sees your reason on the start page." in page
+
+        page = page.partition("Refused proposals")[2]
+        assert "Advertising." in page and "She sells &lt;nothing&gt;." in page and ">Ada<" in page
+        start = signed_in(mo).get(reverse("admin:index")).text.partition("refused purge:")[2]
+        assert ">Ada<" in start and "She sells &lt;nothing&gt;." in start
+        page = signed_in(ada).get(reverse("admin:index")).text
+        assert "purge to confirm:" not in page and "refused purge:" not in page
+        entry = AuditEntry.objects.select_related("text").latest("pk")
+        assert (entry.act, entry.actor, entry.text.reason) == ("purge.refuse_proposal", ada, "She sells <nothing>.")
+        response = signed_in(ada).post(page_of(eve), {"step": "confirm", "name": "Eve"})
+        assert "Nobody proposes this any more. Ada refused it." in response.text and not Purge.objects.exists()
+
+        signed_in(mo).post(page_of(eve), {"step": "propose", "reason": "She does."})
+        assert "refused purge:" not in signed_in(mo).get(reverse("admin:index")).text
+        assert signed_in(ada).post(page_of(eve), sent).status_code == 422, "that was about the first one"
+        assert purge_proposals.confirm(user=eve, actor=ada, name="Eve")
+
     def test_alone_on_the_site(self, ada: User, eve: User) -> None:
         page = signed_in(ada).post(page_of(eve), {"step": "preview"}).text
         assert "Nobody else on this site could confirm the purge" in page
@@ -101,6 +130,35 @@ class TestRules:
         proposed(eve, mo)
         assert refused(lambda: purge_proposals.confirm(user=eve, actor=mo, name="Eve")) == "own_proposal"
         assert refused(lambda: proposed(eve, mo)) == refused(lambda: proposed(eve, ada)) == "already_proposed"
+
+    def test_who_may_not_refuse(self, mo: User, ada: User, eve: User, alice: User) -> None:
+        proposal = proposed(eve, ada)
+
+        def refuse(actor: User, number: int = proposal.pk) -> str:
+            return refused(lambda: purge_proposals.refuse(proposal_id=number, actor=actor, reason="No."))
+
+        assert refuse(ada) == "own_proposal"
+        assert refuse(alice) == refuse(eve) == "moderators_only"
+        sent = {"step": "refuse", "proposal": str(proposal.pk), "refuse_reason": "No."}
+        assert signed_in(alice).post(page_of(eve), sent).status_code == 403
+        for number in ("", "x", "1" * 30, "0"):
+            assert signed_in(mo).post(page_of(eve), {**sent, "proposal": number}).status_code == 422
+        User.objects.filter(pk=mo.pk).update(role="general")  # in another tab they still look like a moderator
+        assert refuse(mo) == "moderators_only"
+        assert PurgeProposal.objects.get().outcome == "open" and audited() == ["purge.propose"]
+
+    def test_refused_once(self, mo: User, ada: User, eve: User) -> None:
+        proposal = proposed(eve, mo)
+        purge_proposals.refuse(proposal_id=proposal.pk, actor=ada, reason="No.")
+        for late in (
+            lambda: purge_proposals.refuse(proposal_id=proposal.pk, actor=ada, reason="No, no."),
+            lambda: purge_proposals.withdraw(user=eve, actor=mo),
+        ):
+            with pytest.raises(Conflict, match=r"Nobody proposes this any more\. Ada refused it\."):
+                late()
+        assert PurgeProposal.objects.get().refuse_reason == "No."
+        PurgeProposal.objects.update(decided_at=timezone.now() - timedelta(days=7, minutes=1))
+        assert "refused purge:" not in signed_in(mo).get(reverse("admin:index")).text
 
     def test_it_ends_after_seven_days(self, mo: User, ada: User, eve: User) -> None:
         proposed(eve, mo)

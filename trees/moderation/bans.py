@@ -149,6 +149,20 @@ def confirm_proposal(proposal_id: int, *, actor: User) -> BanProposal:
     return proposal
 
 
+def refuse_proposal(user: User, *, actor: User, reason: str) -> None:
+    """Refuse what another administrator proposes about this one. Raise NotAllowed `rank`, Invalid (the reason),
+    Conflict (`nothing_proposed`, `own_proposal`).
+    """
+    with transaction.atomic(durable=True):
+        administrator_bans.refuse(user, actor=actor, reason=reason)
+
+
+def refuse_one_proposal(proposal_id: int, *, actor: User, reason: str) -> None:
+    """Refuse this proposal about an administrator. Raise as `refuse_proposal`."""
+    with transaction.atomic(durable=True):
+        administrator_bans.refuse_one(proposal_id, actor=actor, reason=reason)
+
+
 def withdraw_one_proposal(proposal_id: int, *, actor: User) -> None:
     """Withdraw one's own proposal about an administrator. Raise Conflict `nothing_proposed`."""
     with transaction.atomic(durable=True):

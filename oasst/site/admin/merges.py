@@ -73,6 +73,7 @@ def merge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
         "refusal": refusal,
         "reason": sent.get("reason", ""),
         "typed": sent.get("name", ""),
+        "refuse_reason": sent.get("refuse_reason", ""),
         "back_url": reverse("admin:accounts_user_change", args=[person_id]),
         **_about(person, request.user, sent),
     }
@@ -86,11 +87,14 @@ def _take_step(request: Any, person: User) -> tuple[str, User]:
     """Do what the form says. Return what is said of it, and the account that stays."""
     sent, actor = request.POST, request.user
     step, reason, name = (sent.get(key, "") for key in ("step", "reason", "name"))
-    if step in ("confirm", "withdraw"):
-        proposal_id = _number(sent.get("proposal", ""))
+    if step in ("confirm", "refuse", "withdraw"):
+        proposal_id = sent_number(sent.get("proposal", ""))
         if step == "withdraw":
             merge_proposals.withdraw(proposal_id=proposal_id, actor=actor)
             return gettext("Your proposal is withdrawn."), person
+        if step == "refuse":
+            merge_proposals.refuse(proposal_id=proposal_id, actor=actor, reason=sent.get("refuse_reason", ""))
+            return str(second_person.REFUSED), person
         done = merge_proposals.confirm(proposal_id=proposal_id, actor=actor, name=name)
         return _merged(), done.destination
     chosen = _chosen(person, sent)
@@ -107,7 +111,8 @@ def _merged() -> str:
     return gettext("Merged. Points follow within a minute.")
 
 
-def _number(sent: str) -> int:
+def sent_number(sent: str) -> int:
+    """Return the id that a form sent, or 0, which no row has."""
     return int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 19 else 0
 
 
@@ -132,6 +137,7 @@ def _about(person: User, actor: User, sent: QueryDict) -> dict[str, Any]:
     return {
         "proposal": proposal,
         "next_step": _next_step(chosen, actor),
+        "may_refuse": _may_refuse(chosen, actor),
         "rows": _rows(person, chosen, preview),
         "chosen": chosen,
         "preview": preview,
@@ -182,6 +188,13 @@ def _next_step(chosen: Chosen, actor: User) -> str:
     if not chosen.sources:
         return ""
     return "alone" if second_person.is_alone(chosen.destination, actor) else "propose"
+
+
+def _may_refuse(chosen: Chosen, actor: User) -> bool:
+    """Return True for who may confirm, also while the accounts have changed so that nobody can."""
+    if chosen.proposal is None or chosen.proposal.proposer_id == actor.pk:
+        return False
+    return all(has_higher_rank(actor, one) for one in chosen.accounts)
 
 
 @dataclass(frozen=True)

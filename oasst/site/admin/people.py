@@ -129,8 +129,8 @@ class UserAdmin(ReadOnlyAdmin):
     search_help_text = _("The start of a name, with or without accents, of a login, an e-mail address, or an id")
     ordering = ("-id",)
     action_form = UserActionForm
-    actions = ("warn", "ban", "unban", "withdraw")
-    other_permissions = {"withdraw": ADMINISTER}  # only administrators propose
+    actions = ("warn", "ban", "unban", "refuse", "withdraw")
+    other_permissions = {"refuse": ADMINISTER, "withdraw": ADMINISTER}  # only administrators propose
     destructive = ("ban",)
     fields = (
         *(
@@ -161,7 +161,7 @@ class UserAdmin(ReadOnlyAdmin):
 
     def details(self, obj: User) -> dict[str, Any]:
         purges, record = get_purges(obj), ReviewerRecord.objects.filter(person=obj).first()
-        decisions = waiting_decisions.proposed_about(obj)
+        waiting, refused = waiting_decisions.waiting_about(obj)
         return {
             "counts": contribution_counts(obj),
             "record": record,
@@ -172,8 +172,9 @@ class UserAdmin(ReadOnlyAdmin):
             "proposals": open_proposals(obj).select_related("proposer"),
             "purges": purges,
             "messages_url": f"{reverse('admin:trees_message_changelist')}?author={obj.pk}&lang=all",
-            "open_decisions": decisions,
-            "is_merge_proposed": any(decision.kind == "merge" for decision in decisions),
+            "open_decisions": waiting,
+            "refused_decisions": refused,
+            "is_merge_proposed": any(decision.kind == "merge" for decision in waiting),
             "may_purge": not any(purge.stage in Purge.ACTIVE_STAGES for purge, _, _ in purges),
             "merge_url": reverse("admin:accounts_user_merge", args=[obj.pk]),
             "purge_url": reverse("admin:accounts_user_purge", args=[obj.pk]),
@@ -204,18 +205,22 @@ class UserAdmin(ReadOnlyAdmin):
             return []
         acts = super().offered_actions(request, obj)
         if not needs_confirmation(obj, request.user):
-            return [act for act in acts if act[0] != "withdraw"]
+            return [act for act in acts if act[0] not in ("refuse", "withdraw")]
         proposers = set(open_proposals(obj).values_list("proposer", flat=True))
         if request.user.pk in proposers:
             return [act for act in acts if act[0] == "withdraw"]
         if proposers:
-            words = {"ban": gettext("Confirm the suspension"), "unban": gettext("Confirm the end of the suspension")}
+            words = {
+                "ban": gettext("Confirm the suspension"),
+                "unban": gettext("Confirm the end of the suspension"),
+                "refuse": gettext("Refuse"),
+            }
         else:
             words = {"ban": gettext("Propose a suspension"), "unban": gettext("Propose the end of the suspension")}
         return [(name, words[name]) for name, _label in acts if name in words]
 
     def can_do(self, action: str, obj: User, actor: User) -> bool:
-        if action == "withdraw":
+        if action in ("refuse", "withdraw"):
             return True
         if action == "warn":
             return has_higher_rank(actor, obj) and obj.is_active and obj.deleted_at is None
@@ -284,6 +289,14 @@ class UserAdmin(ReadOnlyAdmin):
             return None if bans.unban(user, actor=request.user, reason=reason) else str(PROPOSED)
 
         self.act_on_each(request, chosen, gettext("may take part again"), act)
+
+    @admin.action(description=_("Refuse the proposal"))
+    @requires_proof_for_administrators
+    def refuse(self, request: Any, chosen: QuerySet[User]) -> None:
+        def act(user: User, reason: str) -> None:
+            bans.refuse_proposal(user, actor=request.user, reason=reason)
+
+        self.act_on_each(request, chosen, gettext("the proposal is refused"), act)
 
     @admin.action(description=_("Withdraw the proposal"))
     @requires_proof_for_administrators

@@ -21,6 +21,7 @@ from oasst.core.errors import DomainError
 from oasst.core.locks import timeouts_as_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_person
 from oasst.site import purge_proposals, purging
+from oasst.site.admin.merges import sent_number
 from trees.models import Purge
 from trees.moderation.purging import trees_of
 from trees.policies.reading import current_policy
@@ -71,7 +72,19 @@ def _address_of(person: User) -> str:
     return reverse("admin:accounts_user_change", args=[person.pk])
 
 
-_STEPS = {"propose": _propose, "confirm": _confirm, "alone": _purge_alone, "withdraw": _withdraw}
+def _refuse(request: Any, person: User) -> _Done:
+    reason = request.POST.get("refuse_reason", "")
+    purge_proposals.refuse(proposal_id=sent_number(request.POST.get("proposal", "")), actor=request.user, reason=reason)
+    return _Done(str(second_person.REFUSED), _address_of(person))
+
+
+_STEPS = {
+    "propose": _propose,
+    "confirm": _confirm,
+    "alone": _purge_alone,
+    "withdraw": _withdraw,
+    "refuse": _refuse,
+}
 
 
 def _next_step(actor: User, person: User) -> dict[str, Any]:
@@ -86,7 +99,9 @@ def _next_step(actor: User, person: User) -> dict[str, Any]:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> HttpResponse:
-    """Preview, propose, confirm or withdraw a purge. The preview needs a POST because it locks trees for a moment."""
+    """Preview, propose, confirm, refuse or withdraw a purge. The preview needs a POST: it locks trees for a
+    moment.
+    """
     require_moderator(request.user)
     person = User.objects.filter(pk=person_id).first()
     if person is None:
@@ -120,6 +135,7 @@ def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
         "refusal": refusal,
         "reason": request.POST.get("reason", request.GET.get("reason", "")),  # the desk gives it along
         "typed": request.POST.get("name", ""),
+        "refuse_reason": request.POST.get("refuse_reason", ""),
         "name_to_type": second_person.name_to_type(person),
         **_next_step(request.user, person),
         "may_decide": has_higher_rank(request.user, person),

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from oasst.accounts import second_person
 from oasst.accounts.authentication.proof import is_recently_proved
 from oasst.accounts.authentication.reauthentication import redirect_to_proof
 from oasst.accounts.groups import ADMINISTER
@@ -37,7 +38,9 @@ def undo_view(request: Any, decision_id: int) -> HttpResponse:
 
 @require_POST
 def ban_proposal_view(request: Any, ban_proposal_id: int) -> HttpResponse:
-    """Confirm the proposed ban of an administrator, or its proposed end, or withdraw it; back to the start page."""
+    """Confirm or refuse the proposed ban of an administrator, or its proposed end, or withdraw it; back to the start
+    page.
+    """
     if not request.user.has_perm(ADMINISTER):
         raise NotAllowed(_("This is for administrators."), code="administrators_only")
     if not is_recently_proved(request):
@@ -54,6 +57,9 @@ def _decide(proposal_id: int, request: Any) -> str:
     if "withdraw" in request.POST:
         bans.withdraw_one_proposal(proposal_id, actor=request.user)
         return _("Your proposal is withdrawn.")
+    if "refuse" in request.POST:
+        bans.refuse_one_proposal(proposal_id, actor=request.user, reason=request.POST.get("reason", ""))
+        return str(second_person.REFUSED)
     proposal = bans.confirm_proposal(proposal_id, actor=request.user)
     words = _("The suspension of %(name)s is over.") if proposal.lifts else _("%(name)s is suspended.")
     return words % {"name": proposal.user}
