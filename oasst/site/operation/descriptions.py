@@ -161,7 +161,7 @@ _CLOCK = (
         _("Try failed rankings again"),
         Group.COLLECTION,
         _("Tries conversations again whose replies could not be ranked."),
-        _("They stay unfinished until a moderator tries them again."),
+        _("Conversations whose ranking failed stay unfinished until a moderator tries them again."),
     ),
     Description(
         "trees.schedules.learn_reviewers",
@@ -229,7 +229,7 @@ _CLOCK = (
         _("Lift suspensions that are over"),
         Group.PEOPLE,
         _("Lets people in again whose suspension has ended."),
-        _("They are let in only when they sign in."),
+        _("People whose suspension has ended are let in only when they sign in."),
     ),
     Description(
         "oasst.site.notices.jobs.write_notices",
@@ -243,7 +243,7 @@ _CLOCK = (
         _("Tell people of new levels"),
         Group.PEOPLE,
         _("Tells people of levels that they reached."),
-        _("They hear of them when it runs again."),
+        _("People hear of new levels when it runs again."),
     ),
     Description(
         "oasst.site.notices.jobs.begin_digests",
@@ -257,7 +257,7 @@ _CLOCK = (
         _("Delete notices of last year"),
         Group.PEOPLE,
         _("Deletes notices that are older than a year."),
-        _("They stay stored and shown."),
+        _("Old notices stay stored and shown."),
     ),
     Description(
         "leaderboard.jobs.count_what_happened",
@@ -285,7 +285,7 @@ _CLOCK = (
         _("Refresh the statistics"),
         Group.BOARDS,
         _("Computes the figures of the statistics pages."),
-        _("They show the figures of the last run."),
+        _("The statistics pages show the figures of the last run."),
     ),
     Description(
         "inference.schedules.end_overdue",

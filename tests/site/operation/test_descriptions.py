@@ -25,6 +25,12 @@ def test_titles_differ() -> None:
     assert len(set(titles)) == len(titles)
 
 
+@pytest.mark.parametrize("job", sorted(CLOCK))
+def test_what_happens_while_it_is_off_stands_alone(job: str) -> None:
+    """The page of operation shows it without the sentence about the job."""
+    assert str(DESCRIPTIONS[job].while_off).partition(" ")[0] not in ("It", "They", "This", "These")
+
+
 @pytest.mark.parametrize("job", sorted(OWN))
 def test_it_is_explained(job: str) -> None:
     about = DESCRIPTIONS[job]

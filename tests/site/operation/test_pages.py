@@ -189,7 +189,7 @@ class TestJobs:
         shown = words(page, address(STATISTICS))
         for what in (
             "Computes the figures of the statistics pages.",
-            "While it is off: They show the figures of the last run.",
+            "While it is off: The statistics pages show the figures of the last run.",
             "went well",
             "Result 7",
             "Runs 40",

@@ -273,3 +273,13 @@ class TestChange:
         assert "A random sample: 2 of 3 running conversations. Expect about 1.5 times" in words(
             page.get(address(draft))
         )
+
+    def test_large_numbers_are_grouped(self, page: Client, ida: User) -> None:
+        version = changing.draft(lang="", changes={"goal_tree_size": 20}, actor=ida)
+        run = runs.start_preview(version_id=version.pk, actor=ida)
+        run.stage, run.to_do, run.running_trees, run.counts = "done", 1234, 5678, {"en": {"trees": 1234}}
+        run.save()
+        for row in (version, run):
+            shown = words(page.get(address(row)))
+            assert "1,234 of 1,234 conversations" in shown and "1,234 of 5,678 running conversations" in shown
+        assert "It looks at 1,000 of them at most." in words(page.get(address(version)))
