@@ -39,7 +39,7 @@ def act(client: Client, action: str, reason: str = "Said before.") -> str:
 
 def test_the_queue_and_its_card(browser: Client, prompts: tuple[Message, Message]) -> None:
     card = browser.get(reverse("admin:index")).text
-    assert f"{LIST}?waits=yes" in card and "they say nearly the same as earlier ones" in card
+    assert f"{LIST}?waits=yes" in card and "the later one says nearly the same as the earlier one" in card
     assert BREAD in browser.get(f"{LIST}?waits=yes").text, "the card counts what its list shows"
     page = browser.get(f"{LIST}?waits=prompts").text
     assert BREAD in page and BREAD_AGAIN in page
