@@ -12,7 +12,7 @@ from oasst.accounts import warnings
 from oasst.accounts.documents import contact_address
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import NotFound
-from oasst.core.http.requests import safe_next
+from oasst.core.http.requests import row_id, safe_next
 
 
 @never_cache
@@ -36,8 +36,8 @@ def warning(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_POST
 def confirm(request: SignedInRequest) -> HttpResponse:
-    warning_id = request.POST.get("warning", "")
-    if not (warning_id.isascii() and warning_id.isdigit() and len(warning_id) < 19):
+    warning_id = row_id(request.POST.get("warning", ""))
+    if warning_id is None:
         raise NotFound(gettext("There is no such warning."), code="warning_not_found")
-    warnings.confirm(request.user, int(warning_id))
+    warnings.confirm(request.user, warning_id)
     return redirect(safe_next(request, settings.LOGIN_REDIRECT_URL))

@@ -7,6 +7,7 @@ One statement for each page: all kinds come as one union, and the users whom the
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -119,11 +120,9 @@ def waiting_about(user: User) -> tuple[list[ProposedAbout], list[ProposedAbout]]
         ),
     )
     found = [ProposedAbout(**proposed, reason=reason) for proposed, reason in rows]
-    closed = sorted((one.refusal.at, number) for number, one in enumerate(found) if one.refusal is not None)
-    return (
-        [one for one in found if one.refusal is None],
-        [found[number] for _, number in reversed(closed[-MOST_REFUSED:])],
-    )
+    closed = [(one.refusal.at, one) for one in found if one.refusal is not None]
+    closed.sort(key=itemgetter(0), reverse=True)
+    return [one for one in found if one.refusal is None], [one for _, one in closed[:MOST_REFUSED]]
 
 
 def _named(proposals: QuerySet[Any], kind: Value | Case, **more: Any) -> QuerySet[Any]:

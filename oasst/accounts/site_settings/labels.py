@@ -19,5 +19,3 @@ LABELS: dict[str, Any] = {
     "chat": _("Chat"),
     "chat_drafts": _("Several answers to a question"),
 }
-SWITCHES = ("sign_up", "email_codes", "sign_in_proof", "chat", "chat_drafts")
-"""The settings that say whether something is on, in the order in which pages show them."""

@@ -10,6 +10,8 @@ from django.utils import timezone
 from oasst.accounts.models import SiteSettings
 from oasst.core.remembered import Remembered
 
+SWITCHES = ("sign_up", "email_codes", "sign_in_proof", "chat", "chat_drafts")
+"""The settings that say whether something is on, in the order in which pages show them."""
 _TIMES = ("announcement_until", "maintenance_until")
 
 
@@ -34,6 +36,11 @@ class CurrentSettings:
     @property
     def takes_new_people(self) -> bool:
         return self.sign_up and not self.maintenance
+
+    @property
+    def switched_off(self) -> list[str]:
+        """Return the names of the switches that are off."""
+        return [name for name in SWITCHES if not getattr(self, name)]
 
     @property
     def has_announcement(self) -> bool:

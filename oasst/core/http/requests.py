@@ -71,6 +71,11 @@ def listens_on_loopback() -> bool:
     return settings.BIND_ADDRESS in _LOOPBACK_NAMES
 
 
+def row_id(sent: str) -> int | None:
+    """Return the number that a form or an address names a row by; None if it can be none."""
+    return int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 19 else None
+
+
 def safe_next(request: HttpRequest, default: str) -> str:
     """Return the page that `next` names if it is on this site, else `default`."""
     target = request.POST.get("next") or request.GET.get("next") or ""

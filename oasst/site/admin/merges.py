@@ -23,6 +23,7 @@ from oasst.accounts.finding import find_alike, find_people
 from oasst.accounts.models import MergeProposal, User
 from oasst.accounts.roles import has_higher_rank, require_higher_rank
 from oasst.core.errors import DomainError
+from oasst.core.http.requests import row_id
 from oasst.core.locks import timeouts_as_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin
 from oasst.site import merge_proposals
@@ -88,7 +89,7 @@ def _take_step(request: Any, person: User) -> tuple[str, User]:
     sent, actor = request.POST, request.user
     step, reason, name = (sent.get(key, "") for key in ("step", "reason", "name"))
     if step in ("confirm", "refuse", "withdraw"):
-        proposal_id = sent_number(sent.get("proposal", ""))
+        proposal_id = row_id(sent.get("proposal", "")) or 0
         if step == "withdraw":
             merge_proposals.withdraw(proposal_id=proposal_id, actor=actor)
             return gettext("Your proposal is withdrawn."), person
@@ -109,11 +110,6 @@ def _take_step(request: Any, person: User) -> tuple[str, User]:
 
 def _merged() -> str:
     return gettext("Merged. Points follow within a minute.")
-
-
-def sent_number(sent: str) -> int:
-    """Return the id that a form sent, or 0, which no row has."""
-    return int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 19 else 0
 
 
 # --- What the page shows ---

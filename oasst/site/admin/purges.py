@@ -18,10 +18,10 @@ from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
 from oasst.accounts.roles import has_higher_rank, require_higher_rank
 from oasst.core.errors import DomainError
+from oasst.core.http.requests import row_id
 from oasst.core.locks import timeouts_as_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_person
 from oasst.site import purge_proposals, purging
-from oasst.site.admin.merges import sent_number
 from trees.models import Purge
 from trees.moderation.purging import trees_of
 from trees.policies.reading import current_policy
@@ -73,8 +73,8 @@ def _address_of(person: User) -> str:
 
 
 def _refuse(request: Any, person: User) -> _Done:
-    reason = request.POST.get("refuse_reason", "")
-    purge_proposals.refuse(proposal_id=sent_number(request.POST.get("proposal", "")), actor=request.user, reason=reason)
+    proposal_id, reason = row_id(request.POST.get("proposal", "")) or 0, request.POST.get("refuse_reason", "")
+    purge_proposals.refuse(proposal_id=proposal_id, actor=request.user, reason=reason)
     return _Done(str(second_person.REFUSED), _address_of(person))
 
 

@@ -11,8 +11,8 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from oasst.accounts.models import SiteSettings
 from oasst.accounts.site_settings import changing, reading
-from oasst.accounts.site_settings.labels import LABELS, SWITCHES
-from oasst.accounts.site_settings.reading import CurrentSettings
+from oasst.accounts.site_settings.labels import LABELS
+from oasst.accounts.site_settings.reading import SWITCHES, CurrentSettings
 from oasst.core.errors import DomainError
 from oasst.core.form_fields import LineField, TextField
 

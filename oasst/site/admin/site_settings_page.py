@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 from oasst.accounts.groups import OPERATE
 from oasst.accounts.models import SiteSettings
 from oasst.accounts.site_settings import changing, reading
-from oasst.accounts.site_settings.labels import LABELS, SWITCHES
+from oasst.accounts.site_settings.labels import LABELS
 from oasst.accounts.site_settings.reading import Difference
 from oasst.core.errors import DomainError
 from oasst.core.locks import timeouts_as_busy
@@ -62,7 +62,7 @@ def settings_view(request: Any, model_admin: ReadOnlyAdmin) -> HttpResponse:
         "forms": forms if may_change else {},
         "preview": preview,
         "zone": timezone.get_current_timezone_name(),
-        "off": [LABELS[name] for name in SWITCHES if not getattr(site, name)],
+        "off": [LABELS[name] for name in site.switched_off],
         "latest": with_differences(SiteSettings.objects.select_related("changed_by").order_by("-pk")[: LATEST + 1])[
             :LATEST
         ],

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from oasst.accounts.models import User
 from oasst.accounts.rights import languages_of
 from oasst.core.errors import DomainError, NotFound
+from oasst.core.http.requests import row_id
 from oasst.core.locks import timeouts_as_busy
 from oasst.core.text.languages import LANGUAGES, name_of
 from oasst.site.desk import claims, contexts, decisions, effects, queue, reasons, undoing
@@ -81,14 +82,14 @@ def decide(request: HttpRequest) -> HttpResponse:
     subject = _subject(sent)
     typed = {name: sent.get(name, "") for name in FIELDS}
     if not typed["reason"].strip():  # without the script, a prepared reason fills no field
-        typed["reason"] = reasons.text_of(subject.kind, _number(sent.get("prepared", "")))
+        typed["reason"] = reasons.text_of(subject.kind, row_id(sent.get("prepared", "")))
     try:
         with timeouts_as_busy():
             decisions.decide(
                 moderator=_moderator(request),
                 session=decisions.session_digest(request.session.session_key),
                 subject=subject,
-                seen=_number(sent.get("seen", "")),
+                seen=row_id(sent.get("seen", "")),
                 **typed,
             )
     except DomainError as error:
@@ -106,7 +107,7 @@ def undo(request: HttpRequest) -> HttpResponse:
     """Undo one of the decisions of this session, and show its item again."""
     moderator = _moderator(request)
     session = decisions.session_digest(request.session.session_key)
-    decision = DeskDecision.objects.filter(pk=_number(request.POST.get("decision", "")) or 0).first()
+    decision = DeskDecision.objects.filter(pk=row_id(request.POST.get("decision", "")) or 0).first()
     if decision is None or decision.moderator_id != moderator.pk or decision.session != session:
         messages.error(request, gettext("This cannot be undone here: it is no decision of this session."))
         return _back(request)
@@ -214,10 +215,6 @@ def _subject(sent: Mapping[str, Any]) -> Subject:
         return Subject(SubjectKind(kind).value, str(UUID(key)))
     except ValueError:
         raise NotFound(gettext("There is no such item."), code="no_such_item") from None
-
-
-def _number(sent: str) -> int | None:
-    return int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 19 else None
 
 
 def _moderator(request: HttpRequest) -> User:

@@ -9,6 +9,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 
 from oasst.core.errors import Invalid
+from oasst.core.http.requests import row_id
 from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.models import AuditText
 from oasst.site.models import Notice, NoticeAccount
@@ -114,6 +115,7 @@ def _with_texts(notices: QuerySet[Notice]) -> QuerySet[Notice]:
 
 
 def _cursor(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) < 19):
+    found = row_id(value)
+    if found is None:
         raise Invalid("This page address is broken; start again from the first page.", code="bad_cursor")
-    return int(value)
+    return found

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from oasst.accounts.authentication.key_pages import key_page
 from oasst.accounts.requests import SignedInRequest
-from oasst.core.http.requests import is_from_script
+from oasst.core.http.requests import is_from_script, row_id
 from oasst.site.notices import bell, choices, queries
 from oasst.site.notices.forms import NoticeSettingsForm, initial_of
 from oasst.site.notices.stop_links import find_person
@@ -42,9 +42,9 @@ def notices(request: SignedInRequest) -> HttpResponse:
 @require_POST
 def read(request: SignedInRequest) -> HttpResponse:
     """Mark notices as read up to the one with the id `newest`: those that the person saw."""
-    newest = request.POST.get("newest", "")
-    if newest.isascii() and newest.isdigit() and len(newest) < 19:
-        choices.mark_read(request.user.pk, newest=int(newest))
+    newest = row_id(request.POST.get("newest", ""))
+    if newest is not None:
+        choices.mark_read(request.user.pk, newest=newest)
     if is_from_script(request):
         return JsonResponse({"unread": bell.count_unread(request.user.pk)})
     return redirect("notices")

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 from oasst.accounts.access import require_operator
 from oasst.accounts.groups import OPERATE
 from oasst.accounts.site_settings import reading as site_settings
-from oasst.accounts.site_settings.labels import LABELS, SWITCHES
+from oasst.accounts.site_settings.labels import LABELS
 from oasst.core.audit.reading import describe as describe_entries
 from oasst.core.audit.reading import entries_about
 from oasst.core.errors import DomainError, Invalid, NotAllowed
@@ -59,7 +59,7 @@ def operation_view(request: HttpRequest) -> HttpResponse:
         "oldest": min((state.oldest for state in waiting if state.oldest), default=None),
         "scheduled": sum(state.is_of_clock and not state.is_off for state in states),
         "site": site,
-        "switched_off": [LABELS[name] for name in SWITCHES if not getattr(site, name)],
+        "switched_off": [LABELS[name] for name in site.switched_off],
         "links": _links(request),
     }
     return _page(request, "operation", _("Operation"), **context)

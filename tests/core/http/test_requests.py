@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from oasst.core.http.requests import client_address, is_surely_remote, safe_next
+from oasst.core.http.requests import client_address, is_surely_remote, row_id, safe_next
 
 
 def request(path: str = "/", **meta: str) -> Any:
@@ -80,3 +80,11 @@ class TestSafeNext:
     )
     def test_nowhere_else(self, target: str) -> None:
         assert safe_next(RequestFactory().get("/", {"next": target}), "/default/") == "/default/"
+
+
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [("7", 7), ("0", 0), ("9" * 18, 10**18 - 1), ("9" * 19, None), ("", None), ("-1", None), ("²", None), ("٣", None)],
+)
+def test_numbers_of_rows(sent: str, found: int | None) -> None:
+    assert row_id(sent) == found
