@@ -2,9 +2,9 @@
 
 from django.http import HttpRequest
 
-from inference.chats.offered_models import models_on_offer
+from inference.registry import offer
 from oasst.accounts.site_settings.reading import current
 
 
 def chat(request: HttpRequest) -> dict[str, bool]:
-    return {"chat_is_on": bool(models_on_offer()) and current().chat}
+    return {"chat_is_on": offer.is_on() and current().chat}

@@ -6,10 +6,11 @@ from django import forms
 
 from inference.chats import chat_settings
 from inference.chats.chat_settings import INSTRUCTIONS
-from inference.chats.offered_models import models_on_offer
 from inference.engine.sampling import MAX_SEED
 from inference.models import Chat
 from inference.policy import ChatPolicy
+from inference.registry.offer import models_for
+from oasst.accounts.models import User
 
 SETTINGS = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens", "seed")
 _DECIMAL: Any = {"step_size": 0.01, "required": False}
@@ -54,15 +55,18 @@ class ChatSettingsForm(forms.Form):
         required=False, strip=False, label="How to answer", widget=forms.Textarea(attrs={"rows": 3})
     )
     allow_data_use = forms.BooleanField(
-        required=False, label="May help to improve the assistant", help_text="What you say here, and your thumbs."
+        required=False,
+        label="May help to improve the assistant",
+        help_text="What you say here, and your thumbs. A first question that was answered badly may be proposed to "
+        "moderators as a prompt, without your name and with personal data masked.",
     )
 
     prefix = "set"
 
-    def __init__(self, *args: Any, policy: ChatPolicy, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: User, policy: ChatPolicy, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         model: Any = self.fields["model"]
-        model.choices = [(name, name.rpartition("/")[2]) for name in models_on_offer()]
+        model.choices = [(name, name.rpartition("/")[2]) for name in models_for(user)]
         for name in INSTRUCTIONS:
             self.fields[name].widget.attrs["data-limit"] = policy.instructions_length
 

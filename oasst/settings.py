@@ -473,11 +473,20 @@ OASST_ENGINE = env.choice("OASST_ENGINE", ("inline", "worker", "remote"), "inlin
 ENGINE_LOCK = OASST_HOME / "engine.lock"
 ENGINE_URL = env.text("ENGINE_URL")
 ENGINE_KEY = env.text("ENGINE_KEY")
+# Of the server whose model compares answers in evaluations, see inference/evaluating/settings.py.
+JUDGE_KEY = env.text("JUDGE_KEY")
+# How many models one process keeps in memory at once. The default stays; the others give place to one another.
+ENGINE_MODELS = env.integer("ENGINE_MODELS", 2, minimum=2)
 ENGINE_DTYPE = env.choice("ENGINE_DTYPE", ("float32", "bfloat16", "float16"), "float32")
 ENGINE_THREADS = env.integer("ENGINE_THREADS", 1, minimum=1)
 ENGINE_SLOTS = env.integer("ENGINE_SLOTS", 16, minimum=1)
 ENGINE_CACHE_TOKENS = env.integer("ENGINE_CACHE_TOKENS", 8192, minimum=256)
 ENGINE_CONTEXT = env.integer("ENGINE_CONTEXT", 2048, minimum=128)
+# Whether `up` runs `./manage.py run_trainer`, which trains what administrators ask for with `./manage.py train`.
+OASST_TRAINING = env.switch("OASST_TRAINING", False)
+TRAINING_THREADS = env.integer("TRAINING_THREADS", 1, minimum=1)
+# A training ends before its checkpoints leave less than that on the disk.
+TRAINING_LEAST_FREE_MB = env.integer("TRAINING_LEAST_FREE_MB", 1000)
 # Overrides of inference.policy.ChatPolicy, by field name.
 CHAT_POLICY: dict[str, Any] = {
     "answers_at_once": env.integer("CHAT_ANSWERS_AT_ONCE", 8, minimum=1),

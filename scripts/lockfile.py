@@ -1,7 +1,7 @@
 """Helper of scripts/lock and scripts/lib-env for the lock files. Needs no packages.
 
-requirements.txt and requirements-dev.txt list the packages we chose; the .lock beside each lists all dependencies too,
-with hashes, except torch, whose builds differ (scripts/lib-env).
+requirements.txt, requirements-training.txt and requirements-dev.txt list the packages we chose; the .lock beside each
+lists all dependencies too, with hashes, except torch, whose builds differ (scripts/lib-env).
 
     lockfile.py head FILE PYLOCK    print the first lines of the lock of FILE, with the sizes in PYLOCK
     lockfile.py check               print what is wrong with the locks and exit with 1 if anything is
@@ -12,11 +12,13 @@ import hashlib
 import re
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("requirements.txt", "requirements-dev.txt")
+FILES = ("requirements.txt", "requirements-training.txt", "requirements-dev.txt")
+"""Each includes the one before it."""
 BUILT_BY_OTHERS = "torch"
 """In no lock, because its builds for CPUs and for NVIDIA cards have the same version and different files."""
 PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)(.*)")
@@ -74,9 +76,10 @@ def problems() -> list[str]:
         for required, versions in pins_of(requirements_of(name)).items():
             missing = versions.keys() - locked.get(required, {}).keys() if required != BUILT_BY_OTHERS else set()
             found += [f"{lock} has no {required}=={version}, which {name} asks for." for version in sorted(missing)]
-    if len(locks) == len(FILES):
-        run, dev = (pins_of(locks[name].splitlines()) for name in FILES)
-        found += [f"{package} differs between the two locks." for package in run if run[package] != dev.get(package)]
+    for fewer, more in pairwise(name for name in FILES if name in locks):
+        some, all_ = (pins_of(locks[name].splitlines()) for name in (fewer, more))
+        differ = (package for package in some if some[package] != all_.get(package))
+        found += [f"{package} differs between {lock_of(fewer).name} and {lock_of(more).name}." for package in differ]
     return found
 
 
@@ -123,7 +126,7 @@ def main(command: str, *arguments: str) -> int:
     for sentence in sentences:
         sys.stderr.write(f"{sentence}\n")
     if sentences:
-        sys.stderr.write("scripts/lock makes both locks anew.\n")
+        sys.stderr.write("scripts/lock makes the locks anew.\n")
     elif command == "stamp":
         sys.stdout.write(f"{stamp(arguments[0])}\n")
     return 1 if sentences else 0

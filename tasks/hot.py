@@ -46,6 +46,9 @@ SKIPPED = f"""EXISTS (
           WHEN opening.work = ANY({_RANKINGS}) THEN 'ranking'
           ELSE 'reply' END)"""
 HAS_BEGUN = "EXISTS (SELECT FROM begun WHERE begun.message_id = opening.message_id AND begun.kind = opening.work)"
+# Who gave a chat knows which answers are those of the model, so they do not judge them.
+OWN = """(message.author_id = %(person)s) IS TRUE OR (message.synthetic AND EXISTS (
+    SELECT FROM trees_message root WHERE root.id = message.tree_id AND root.author_id = %(person)s))"""
 REVIEWED = """EXISTS (
     SELECT FROM trees_review review
     WHERE review.revision_id = message.revision_id AND review.author_id = %(person)s AND review.kind = 'review')"""
@@ -53,8 +56,9 @@ RANKED = """EXISTS (
     SELECT FROM trees_ranking ranking WHERE ranking.parent_id = message.id AND ranking.author_id = %(person)s)"""
 OWN_AMONG_REPLIES = """EXISTS (
     SELECT FROM trees_message reply
-    WHERE reply.parent_id = message.id AND reply.author_id = %(person)s
-      AND reply.review_result AND NOT reply.deleted)"""
+    WHERE reply.parent_id = message.id AND reply.review_result AND NOT reply.deleted
+      AND (reply.author_id = %(person)s OR (reply.synthetic AND EXISTS (
+          SELECT FROM trees_message root WHERE root.id = reply.tree_id AND root.author_id = %(person)s))))"""
 REPLIED = """EXISTS (
     SELECT FROM trees_message reply
     WHERE reply.parent_id = message.id AND reply.author_id = %(person)s
@@ -66,7 +70,7 @@ STILL_NEEDED = f"""CASE
 FITS = f"""
     {STILL_NEEDED} AND NOT {SKIPPED} AND NOT {HAS_BEGUN}
     AND CASE
-        WHEN opening.work = ANY({_REVIEWS}) THEN message.author_id IS DISTINCT FROM %(person)s AND NOT {REVIEWED}
+        WHEN opening.work = ANY({_REVIEWS}) THEN NOT ({OWN}) AND NOT {REVIEWED}
         WHEN opening.work = ANY({_RANKINGS}) THEN NOT {RANKED} AND NOT {OWN_AMONG_REPLIES}
         ELSE NOT {REPLIED}
         END
@@ -77,7 +81,7 @@ CAUSE = f"""
         WHEN {SKIPPED} THEN 'skipped'
         WHEN {HAS_BEGUN} THEN 'begun'
         WHEN opening.work = ANY({_REVIEWS}) THEN
-            CASE WHEN message.author_id = %(person)s THEN 'own' WHEN {REVIEWED} THEN 'done' ELSE 'free' END
+            CASE WHEN {OWN} THEN 'own' WHEN {REVIEWED} THEN 'done' ELSE 'free' END
         WHEN opening.work = ANY({_RANKINGS}) THEN
             CASE WHEN {RANKED} THEN 'done' WHEN {OWN_AMONG_REPLIES} THEN 'own' ELSE 'free' END
         WHEN {REPLIED} THEN 'done'

@@ -44,6 +44,14 @@ def default_site_settings() -> None:
 
 
 @pytest.fixture(autouse=True)
+def no_staged_models() -> None:
+    """Begin each test without models that an administrator offers, known without a statement."""
+    from inference.registry import offer
+
+    offer.remember([], seconds=3600)
+
+
+@pytest.fixture(autouse=True)
 def default_rules_of_trees() -> None:
     """Begin each test with the rules that settings.TREE_POLICY has, known without a statement."""
     from trees.policies import reading

@@ -291,6 +291,13 @@ def openings_for(person: User, lang: str) -> QuerySet[Opening]:
     for work, kind in kinds.items():
         skips |= Q(work=work, skipped_as=kind)
     replies = Message.objects.filter(parent=OuterRef("message"), author=person, deleted=False)
+    by_model = Message.objects.filter(
+        parent=OuterRef("message"),
+        deleted=False,
+        synthetic=True,
+        tree__messages__parent=None,
+        tree__messages__author=person,
+    )
     begun = Task.objects.filter(user=person, status="open", expires_at__gt=NOW, message=OuterRef("message"))
     of_use = Q(work__in=REVIEW_WORK, message__review_result=None) | Q(
         work__in=[*REPLY_WORK, *RANKING_WORK], message__review_result=True
@@ -304,7 +311,12 @@ def openings_for(person: User, lang: str) -> QuerySet[Opening]:
         has_begun=Exists(begun.filter(kind=OuterRef("work"))),
         reviewed=Exists(Review.everything.filter(revision=OuterRef("message__revision"), author=person, kind="review")),
         ranked=Exists(Ranking.everything.filter(parent=OuterRef("message"), author=person)),
-        among_replies=Exists(replies.filter(review_result=True)),
+        among_replies=Exists(replies.filter(review_result=True)) | Exists(by_model.filter(review_result=True)),
+        gave_it=Exists(
+            Message.objects.filter(pk=OuterRef("message__tree"), author=person).filter(
+                tree__messages=OuterRef("message"), tree__messages__synthetic=True
+            )
+        ),
         replied=Exists(replies.exclude(review_result=False)),
     ).order_by("-priority", "deferred", "id")
 
@@ -317,7 +329,8 @@ def cause(opening: Any, person: User) -> str:
     if opening.has_begun:
         return "begun"
     if group == "review":
-        return "own" if opening.message.author_id == person.pk else "done" if opening.reviewed else "free"
+        is_own = opening.message.author_id == person.pk or opening.gave_it
+        return "own" if is_own else "done" if opening.reviewed else "free"
     if group == "ranking":
         return "done" if opening.ranked else "own" if opening.among_replies else "free"
     return "done" if opening.replied else "free"

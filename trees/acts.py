@@ -29,4 +29,6 @@ PREVIEW_POLICY = register("policy.preview", _("began a preview of other paramete
 STOP_POLICY_RUN = register("policy.stop", _("stopped a run over the conversations"))
 APPLY_POLICY = register("policy.apply", _("applied the policy to running conversations"))
 RERANK = register("tree.rerank", _("computed the ranks of conversations again"))
+TAKE_HARD_PROMPT = register("hard_prompt.take", _("took a question from a chat as a prompt"))
+REFUSE_HARD_PROMPT = register("hard_prompt.refuse", _("kept a question from a chat out of the data set"))
 IMPORT = register("data.import", _("imported conversations"))

@@ -177,3 +177,21 @@ class ContributionsForm(SearchFields):
 
 def _midnight(day: date | None, days: int = 0) -> datetime | None:
     return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=days)
+
+
+class DonationForm(forms.Form):
+    """What a person chose about a chat that they give: its language, what is masked, and which part they saw."""
+
+    lang = forms.ChoiceField(choices=[(one.code, one.own_name) for one in LANGUAGES])
+    seen = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
+
+    @property
+    def masked(self) -> frozenset[str]:
+        """The keys of the spots whose boxes are checked; the service ignores unknown ones."""
+        data: Any = self.data
+        return frozenset(data.getlist("mask")) if self.is_bound else frozenset()
+
+    def languages(self, chosen: str) -> list[tuple[str, str, bool]]:
+        """Return (code, name, whether it is chosen) for the menu, with the chosen one even if the menu lacks it."""
+        known = [(one.code, one.own_name, one.code == chosen) for one in LANGUAGES]
+        return known if any(is_chosen for *_ignored, is_chosen in known) else [(chosen, chosen, True), *known]

@@ -33,7 +33,7 @@ from trees.access import (
 )
 from trees.cursors import Cursor, Direction
 from trees.lifecycle.reply_ranks import sort_siblings
-from trees.lifecycle.states import REPLY_WORK, TABLE, State
+from trees.lifecycle.states import REPLY_WORK, TABLE, TELLS_MODELS, State
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
 from trees.published import PUBLISHED, without_gaps
 from trees.refusals import labels_that_refused, reasons_for
@@ -127,6 +127,7 @@ def get_tree_for(reader: User | None, message_id: UUID) -> tuple[MessageTree, Pa
     while waiting:
         m = waiting.pop()
         page_message = _page_message(m, reader, m.pk == message.pk, mine.get(m.pk, set()))
+        page_message.synthetic = m.synthetic and message.tree.state in TELLS_MODELS
         page_messages[m.pk] = page_message
         if m.parent_id:
             page_messages[m.parent_id].replies.append(page_message)
@@ -212,7 +213,6 @@ def _page_message(message: Message, user: User | None, is_target: bool, mine: se
         message.lang if reads else "en",
         is_target=is_target and message.parent_id is not None,
         is_mine=is_mine,
-        synthetic=message.synthetic,
         created_at=message.created_at,
         state=message_state(message) if user else None,
         rank=None if message.rank is None else message.rank + 1,

@@ -4,6 +4,7 @@ import structlog
 from celery import shared_task
 
 from oasst.core.jobs import NightJob
+from trees import hard_prompts
 from trees.contributing import gold, reviewers
 from trees.enrichment import topics
 from trees.lifecycle import reranking
@@ -41,6 +42,12 @@ def learn_quality() -> int:
     learned = learning.learn()
     scores.refresh()
     return len(learned)
+
+
+@shared_task(base=NightJob)
+def propose_hard_prompts() -> int:
+    """Propose questions of chats that were answered badly as prompts, and drop those whose chat was deleted."""
+    return hard_prompts.propose(current_policy())
 
 
 @shared_task

@@ -1,8 +1,9 @@
 from django.urls import path
 
-from trees import decision_views, explore_views, report_views, snapshot_views, views
+from trees import decision_views, donation_views, explore_views, report_views, snapshot_views, views
 
 urlpatterns = [
+    path("chat/<uuid:chat_id>/give/", donation_views.give, name="chat_give"),
     path("explore/", explore_views.explore, name="explore"),
     path("data/", snapshot_views.snapshots, name="snapshots"),
     path("data/<str:name>/", snapshot_views.snapshot, name="snapshot"),

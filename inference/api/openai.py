@@ -16,9 +16,10 @@ from rest_framework.response import Response
 from inference.api.openai_input import ParsedRequest
 from inference.api.openai_refusals import CODES, MAX_RETRY_AFTER, OPENAI_REFUSALS, error_object
 from inference.api.openai_schemas import Completion, CompletionRequest, Model, Models, StreamedPiece
-from inference.chats import asking, offered_models
+from inference.chats import asking
 from inference.models import Turn
 from inference.policy import current_policy
+from inference.registry import offer
 from inference.turns import lifecycle
 from inference.turns.callers import callers
 from inference.turns.events import Done, Event, Failed, Token
@@ -28,7 +29,6 @@ from oasst.api.compact_json import dump
 from oasst.api.fields import make_representer
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.renderers import render_now
-from oasst.core.errors import Invalid
 from oasst.core.http.asgi_handler import DeferredResponse
 
 OPERATIONS: list[Operation] = []
@@ -218,22 +218,24 @@ def _usage(done: Done) -> dict[str, int]:
 # --- Models ---
 
 
-def _model_object(name: str) -> dict[str, Any]:
-    created = int(offered_models.offered_since(name).timestamp())
-    return {"id": name, "object": "model", "created": created, "owned_by": "oasst"}
+def _model_objects(names: list[str]) -> list[dict[str, Any]]:
+    since = offer.offered_since(names)
+    return [
+        {"id": name, "object": "model", "created": int(since[name].timestamp()), "owned_by": "oasst"} for name in names
+    ]
 
 
 @operation(OPERATIONS, "GET", "models", Access.PERSON, answer=Models)
 def models(call: Call) -> Any:
     """The models that can be asked, or one of them by its name."""
-    return {"object": "list", "data": [_model_object(name) for name in offered_models.models_on_offer()]}
+    return {"object": "list", "data": _model_objects(offer.models_for(call.viewer))}
 
 
 @operation(OPERATIONS, "GET", "models/<path:name>", Access.PERSON, answer=Model)
 def model(call: Call) -> Any:
     """The models that can be asked, or one of them by its name."""
     name = call.path["name"]
-    found = next((known for known in offered_models.models_on_offer() if name in (known, f"{known}/")), None)
+    found = next((known for known in offer.models_for(call.viewer) if name in (known, f"{known}/")), None)
     if found is None:
-        raise Invalid(f"There is no model called {name[:100]!r} here.", code="unknown_model", field="model")
-    return _model_object(found)
+        raise offer.unknown_model(name)
+    return _model_objects([found])[0]

@@ -20,10 +20,10 @@ from inference import queries
 from inference.chats import chat_settings, titles
 from inference.chats.access import get_message_for, get_turn_for, lock_chat_for
 from inference.chats.chat_settings import clean_instructions, system_prompt
-from inference.chats.offered_models import models_on_offer, require_offered, still_offered
 from inference.engine.sampling import MAX_SEED
 from inference.models import Chat, ChatMessage, Role, Turn
 from inference.policy import ChatPolicy
+from inference.registry.offer import models_for, require_offered, still_offered
 from inference.turns import lifecycle, streams
 from inference.turns.states import ANSWERABLE, OPEN, TurnState
 from oasst.accounts.access import require_contributor
@@ -70,7 +70,7 @@ def start_turn(
 def start_chat(*, user: User, text: str, policy: ChatPolicy) -> Turn:
     """Create a chat with the settings of the latest one, and its first question. Raise like `start_turn`."""
     chat = Chat(user=user, **chat_settings.initial_values(user))
-    options = _checked(user, chat_settings.settings_of(chat), still_offered(chat.model))
+    options = _checked(user, chat_settings.settings_of(chat), still_offered(user, chat.model))
     with transaction.atomic(durable=True):
         chat.save(force_insert=True)
         return _ask(chat, _post(chat, text, None, policy), options, policy)
@@ -149,19 +149,19 @@ def stop_turn(*, user: User, message_id: UUID) -> None:
     lifecycle.stop(turn.pk)
 
 
-def turn_options(chat: Chat) -> dict[str, Any]:
-    """Return the model and settings for the next answer of the chat, as arguments of `start_turn`."""
-    return {"model": still_offered(chat.model), "chosen": chat_settings.settings_of(chat)}
+def turn_options(user: User, chat: Chat) -> dict[str, Any]:
+    """Return the model and settings for the next answer of the user's chat, as arguments of `start_turn`."""
+    return {"model": still_offered(user, chat.model), "chosen": chat_settings.settings_of(chat)}
 
 
 def _checked(user: User, chosen: Mapping[str, Any] | None, model: str, *, by_program: bool = False) -> _Options:
     """Check what was asked for and draw a seed if none was given."""
     require_contributor(user)
-    offered = models_on_offer()
+    offered = models_for(user)
     if not offered:
         raise Conflict("Chat is switched off on this site.", code="chat_off")
     if model:
-        require_offered(model)
+        require_offered(user, model)
     seed = (chosen or {}).get("seed")
     settings = {**(chosen or {}), "seed": secrets.randbelow(MAX_SEED) if seed is None else seed}
     sampling = chat_settings.clean_sampling(settings)

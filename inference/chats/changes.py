@@ -7,9 +7,9 @@ from uuid import UUID
 from inference.chats import chat_settings
 from inference.chats.access import get_chat_for, get_message_for
 from inference.chats.chat_settings import clean_instructions
-from inference.chats.offered_models import require_offered
 from inference.models import Chat
 from inference.policy import ChatPolicy
+from inference.registry.offer import models_for, require_offered
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.ratelimit import CHAT_CHANGES, count_use
@@ -50,7 +50,9 @@ def save_settings(
     **instructions: str,
 ) -> None:
     """Set the model, settings and instructions of the next answers, all at once."""
-    require_offered(model)
+    require_offered(user, model)
+    # Who keeps the default gets the next default too.
+    model = "" if model == models_for(user)[0] else model
     values = clean_instructions(instructions, policy)
     sampling = chat_settings.clean_settings(chosen)
     update_chat(user, chat_id, model=model, sampling=sampling, allow_data_use=allow_data_use, **values)

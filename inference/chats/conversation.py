@@ -87,7 +87,7 @@ class Conversation:
 
 def conversation_of(chat: Chat, upto: UUID | None = None) -> Conversation:
     """Return the branch that the user looked at last, or the thread that ends with `upto`."""
-    tail = upto if upto is not None else _tail_of(chat)
+    tail = upto if upto is not None else tail_of(chat)
     if tail is None:
         return Conversation([], None, True, None)
     ids = ChatMessage.objects.thread_ids(tail, WINDOW)
@@ -101,7 +101,8 @@ def conversation_of(chat: Chat, upto: UUID | None = None) -> Conversation:
     return Conversation(items, earlier, upto is None, queries.find_queue_position(thread[-1].pk) if pending else None)
 
 
-def _tail_of(chat: Chat) -> UUID | None:
+def tail_of(chat: Chat) -> UUID | None:
+    """Return the last message of the branch that the user looked at last; None in an empty chat."""
     if chat.active_tail_id is not None:
         return ChatMessage.objects.newest_descendant(chat.active_tail_id)
     return chat.messages.order_by("-created_at", "-id").values_list("pk", flat=True).first()

@@ -89,6 +89,8 @@ class Load:
     tokens_per_second: float = 0.0
     rebuilt: int = 0
     """How often the engine has restarted its model loop."""
+    model_memory: int = 0
+    """Bytes of the weights and the cache; 0 if the model is elsewhere."""
 
 
 class Engine(Protocol):

@@ -7,6 +7,7 @@ tests/inference/engine/test_batching.py, which tests what we rely on, before pin
 import logging
 import queue
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +54,42 @@ class Step:
     failed: str = ""
 
 
+class _OneAfterAnother:
+    """A lock that threads get in the order in which they ask for it, so that none of several models starves."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_held = False
+        self._waiting: deque[threading.Lock] = deque()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._is_held:
+                self._is_held = True
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        mine.acquire()  # until the one before passes it on
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._is_held = False
+
+
+_computing = _OneAfterAnother()
+"""Models of one process take turns, step by step, so that they use as many cores as one model does."""
+
+
 class _Manager(ContinuousBatchingManager):
     """Runs the model in a daemon thread, which does not keep the process from ending."""
+
+    def _generation_step(self) -> None:
+        with _computing:
+            super()._generation_step()
 
     def start(self) -> None:
         if self.is_running():

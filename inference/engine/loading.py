@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from inference.engine.base import EngineError
+from inference.engine.quiet import quieten
+from inference.engine.weights import cache_values
 
 
 @dataclass(frozen=True)
@@ -18,18 +20,26 @@ class LoadedModel:
     """The maximum of prompt and answer, in tokens."""
     vocabulary: int
 
+    def memory(self, cache_tokens: int) -> int:
+        """Return the bytes of the weights, of the copies that are kept for speed, and of the cache."""
+        tensors = {one.data_ptr(): one for one in self.model.parameters()}.values()
+        weights = sum(one.numel() * one.element_size() for one in tensors)
+        copied = (module for module in self.model.modules() if getattr(module, "reordered", None) is not None)
+        weights += sum(module.weight.numel() * module.weight.element_size() for module in copied)
+        return weights + cache_tokens * cache_values(self.model.config.to_dict()) * self.model.dtype.itemsize
+
 
 def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int = 1) -> LoadedModel:
     """Load a model. Takes seconds. Only in float32 is the greedy text the same as that of `generate`."""
     if not (folder / "config.json").is_file():
         raise EngineError(f"There is no model in {folder} (no config.json).")
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
     from inference.engine.attention import attend_in_groups
 
-    logging.disable_progress_bar()
+    quieten()
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -43,7 +53,7 @@ def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int =
             dtype=getattr(torch, dtype),
             attn_implementation="sdpa",
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise EngineError(f"The model in {folder} cannot be loaded: {error}") from error
     if device == "cpu":
         _multiply_for_few_rows(model)
@@ -56,6 +66,13 @@ def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int =
         context=int(getattr(model.config, "max_position_embeddings", 0) or 2048),
         vocabulary=int(model.get_input_embeddings().weight.shape[0]),
     )
+
+
+def uses_gpu() -> bool:
+    """Return whether models are loaded into the memory of a GPU."""
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def _multiply_for_few_rows(model: Any) -> None:

@@ -1,30 +1,14 @@
-"""Convert a conversation to token ids, in the chat template of the model, and shorten it to fit the context.
+"""Convert a conversation to token ids, in the chat template of the model, and shorten it to fit the context."""
 
-Texts of users never become control tokens: the template is rendered with placeholders instead of the texts, and only
-its own parts may become control tokens. For texts without control tokens the ids are the usual ones.
-"""
-
-import re
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from inference.engine.base import Message, Refused
+from inference.engine.chat_template import ChatTemplate
 
 MIN_ANSWER_TOKENS = 64
 """Tokens. A prompt is refused if it leaves less than this, unless less was requested."""
-
-# Models trained on the OASST layout have its tokens but no template.
-_OASST = (
-    "{% for message in messages %}{{ {'system': '<|system|>', 'user': '<|prompter|>', 'assistant': '<|assistant|>'}"
-    "[message['role']] + message['content'] + eos_token }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
-_PLAIN = (
-    "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
-)
 
 
 @dataclass(frozen=True)
@@ -39,22 +23,14 @@ class PromptBuilder:
     """`tokenizer` is a fast tokenizer of `transformers`. Only one thread may use it at a time."""
 
     def __init__(self, tokenizer: Any, *, context: int) -> None:
-        self._tokenizer = tokenizer
+        self._template = ChatTemplate(tokenizer)
         self._context = context
-        if not tokenizer.chat_template:
-            knows_oasst = "<|prompter|>" in tokenizer.get_vocab()
-            tokenizer.chat_template = _OASST if knows_oasst else _PLAIN
-        # Longest first, because one control token may be the start of another.
-        names = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
-        self._control = re.compile("|".join(map(re.escape, names)) or r"(?!)")
 
     def build(self, messages: Sequence[Message], max_tokens: int) -> Prompt:
         """Return the prompt, without the oldest turns if it is too long. Raise `Refused` if that is not enough."""
         system, turns = split_system_messages(messages)
         # A first estimate by text lengths, so that a long conversation is not rendered again for each dropped turn.
-        dropped = messages_to_drop(
-            system, turns, self._context - max_tokens, lambda text: len(self._plain_tokens(text))
-        )
+        dropped = messages_to_drop(system, turns, self._context - max_tokens, self._template.count)
         turns = turns[dropped:]
         while True:
             token_ids = self.render([*system, *turns])
@@ -72,34 +48,7 @@ class PromptBuilder:
         return Prompt(token_ids, min(max_tokens, free), dropped)
 
     def render(self, messages: Sequence[Message]) -> list[int]:
-        mark = secrets.token_hex(8)
-        texts = {f"{mark}-{number}-": message.content for number, message in enumerate(messages)}
-        blank = [{"role": message.role, "content": marker} for message, marker in zip(messages, texts, strict=True)]
-        layout: str = self._tokenizer.apply_chat_template(blank, tokenize=False, add_generation_prompt=True)
-        return self._tokens(layout, texts, mark)
-
-    def _tokens(self, layout: str, texts: dict[str, str], mark: str) -> list[int]:
-        token_ids: list[int] = []
-        plain = ""  # text between two control tokens is tokenized as one piece, as usual
-        for part in re.split(rf"({mark}-\d+-)", layout):
-            if part in texts:
-                plain += texts[part]
-                continue
-            end = 0
-            for control in self._control.finditer(part):
-                token_ids += self._plain_tokens(plain + part[end : control.start()])
-                token_ids.append(self._tokenizer.convert_tokens_to_ids(control.group()))
-                plain, end = "", control.end()
-            plain += part[end:]
-        return token_ids + self._plain_tokens(plain)
-
-    def _plain_tokens(self, text: str) -> list[int]:
-        if not text:
-            return []
-        # Lone surrogates, which a broken client may send, cannot be encoded.
-        text = text.encode("utf-8", "replace").decode("utf-8")
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-        return ids
+        return self._template.prompt(messages)
 
 
 def messages_to_drop(system: list[Message], turns: list[Message], limit: int, length: Callable[[str], int]) -> int:

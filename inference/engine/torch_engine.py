@@ -97,6 +97,7 @@ class TorchEngine:
         self._batch_names: dict[str, str] = {}
         self._names = 0
         self._rebuilt = 0
+        self._memory = loaded.memory(self._sizes.cache_tokens)
         self._rate = _Rate()
         self._closing = threading.Event()
         self._batch = Batch(loaded, self._sizes)
@@ -127,7 +128,7 @@ class TorchEngine:
 
     def load(self) -> Load:
         with self._lock:
-            return Load(len(self._running), self._sizes.slots, self._rate.per_second(), self._rebuilt)
+            return Load(len(self._running), self._sizes.slots, self._rate.per_second(), self._rebuilt, self._memory)
 
     def close(self) -> None:
         self._closing.set()

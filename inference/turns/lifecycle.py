@@ -12,15 +12,18 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Min, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from inference import queries
 from inference.models import Chat, ChatMessage, Turn
 from inference.policy import ChatPolicy
 from inference.turns import streams
 from inference.turns.metrics import turns_ended, turns_failed, wait_seconds
 from inference.turns.states import OPEN, TurnState
+
+_UNHELD = Q(state=TurnState.PENDING) | Q(state=TurnState.IN_PROGRESS, lease_until__lt=Now())
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,25 @@ def claim(*, owner: str, model: str, number: int, policy: ChatPolicy) -> list[Tu
         if turn.began_at == now:
             wait_seconds.observe((now - turn.queued_at).total_seconds())
     return claimed
+
+
+def models_waited_for() -> list[str]:
+    """Return the models of the turns that an engine could claim now, the longest waiting one first. One statement."""
+    claimable = Turn.objects.filter(_UNHELD, queries.AWAITED).values("model").annotate(since=Min("queued_at"))
+    return [model for model, _ in claimable.order_by("since").values_list("model", "since")]
+
+
+def fail_waiting(model: str, ending: Ending) -> int:
+    """End the turns of a model that no engine holds, because there will be none. Return how many."""
+    number = 0
+    for pk in Turn.objects.filter(_UNHELD, model=model).values_list("pk", flat=True):
+        with transaction.atomic(durable=True):
+            rows = Turn.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
+            turn = rows.filter(_UNHELD, pk=pk).first()
+            if turn is not None:
+                _end(turn, ending, turn.text)
+                number += 1
+    return number
 
 
 def expire_dead_owners(*, host: str) -> None:
@@ -129,14 +151,13 @@ def cancel_waiting(*, chat: Chat, except_below: UUID) -> None:
 def end_overdue(policy: ChatPolicy) -> int:
     """End turns that took too long, broke several engines or lost their caller, unless a living engine holds them."""
     now = timezone.now()
-    unheld = Q(state=TurnState.PENDING) | Q(state=TurnState.IN_PROGRESS, lease_until__lt=Now())
     unwanted = Q(wanted_until__lt=Now())
     due = Q(deadline_at__lt=now) | Q(fruitless_claims__gte=policy.fruitless_claims) | unwanted
     number = 0
-    for pk in Turn.objects.filter(unheld, due).values_list("pk", flat=True):
+    for pk in Turn.objects.filter(_UNHELD, due).values_list("pk", flat=True):
         with transaction.atomic(durable=True):
             rows: QuerySet[Any] = Turn.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
-            turn = rows.filter(unheld, due, pk=pk).annotate(is_unwanted=unwanted).first()
+            turn = rows.filter(_UNHELD, due, pk=pk).annotate(is_unwanted=unwanted).first()
             if turn is None:
                 continue
             number += 1

@@ -1,8 +1,9 @@
-"""The engine of this process, as the settings say, and the `Runtime` that feeds it."""
+"""The engines of this process, as the settings say, and what feeds them."""
 
 import fcntl
 import gc
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,21 +14,29 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from psycopg_pool import PoolTimeout
 
-from inference.chats import offered_models
-from inference.engine import fetching
+from inference.engine import fetching, weights
 from inference.engine.base import Engine, EngineError
 from inference.policy import current_policy
-from inference.turns.runtime import Runtime
+from inference.registry import models, offer
+from inference.turns.models_in_memory import ModelsInMemory, NotFetched
 from oasst.core.shutdown import on_shutdown
 
 log = structlog.get_logger(__name__)
 
-RETRY_SECONDS = 20
+
+def open_models() -> ModelsInMemory:
+    """Return what answers chats in this process. It loads models when it is started."""
+    is_remote = settings.OASST_ENGINE == "remote"
+    return ModelsInMemory(
+        open_engine,
+        current_policy(),
+        at_most=sys.maxsize if is_remote else settings.ENGINE_MODELS,
+        shortage=(lambda name: "") if is_remote else _shortage,
+    )
 
 
-def open_engine() -> Engine:
-    """Return the engine. Takes seconds to load a local model. Raise `EngineError` with what to do."""
-    name = settings.OASST_CHAT_MODEL
+def open_engine(name: str) -> Engine:
+    """Return an engine with this model. Takes seconds for a local one. Raise `EngineError` with what to do."""
     if settings.OASST_ENGINE == "remote":
         from inference.engine.remote import RemoteEngine
 
@@ -38,9 +47,9 @@ def open_engine() -> Engine:
             slots=settings.ENGINE_SLOTS,
             context=settings.ENGINE_CONTEXT,
         )
-    folder = fetching.folder_of(name, settings.OASST_HOME / "models")
+    folder = models.folder_of(name)
     if not fetching.is_fetched(folder):
-        raise EngineError(f"The chat model is not here: run `./manage.py fetch_model` (looked in {folder}).")
+        raise NotFetched(f"The chat model is not here: run `./manage.py fetch_model {name}` (looked in {folder}).")
     from inference.engine import torch_engine
 
     engine = torch_engine.open_engine(
@@ -56,6 +65,26 @@ def open_engine() -> Engine:
     # and its last run delays the end of the process by seconds.
     gc.freeze()
     return engine
+
+
+def _shortage(name: str) -> str:
+    """Return why there is no memory for the model, or an empty string. Files that cannot be read fail later."""
+    from inference.engine import loading
+
+    free = weights.available_memory()
+    folder = models.folder_of(name)
+    if free is None or not fetching.is_fetched(folder) or loading.uses_gpu():
+        return ""
+    try:
+        needed = weights.read_size(folder).memory(settings.ENGINE_DTYPE, settings.ENGINE_CACHE_TOKENS)
+    except EngineError:
+        return ""
+    if needed <= free:
+        return ""
+    return (
+        f"The model {name} needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free. A smaller "
+        "ENGINE_CACHE_TOKENS or ENGINE_DTYPE=bfloat16 takes less."
+    )
 
 
 def needs_model() -> bool:
@@ -81,7 +110,7 @@ def start_in_web_process() -> None:
 def _note_offer() -> None:
     """The web server must start without a database too, so errors are only logged."""
     try:
-        offered_models.note_offer()
+        offer.note_offer()
     except (DatabaseError, PoolTimeout) as error:
         log.warning("offer_not_noted", reason=str(error))
     finally:
@@ -92,44 +121,21 @@ class _Inline:
     def __init__(self) -> None:
         self.thread = threading.Thread(target=self._run, name="chat start", daemon=True)
         self._ended = threading.Event()
-        self._runtime: Runtime | None = None
+        self._models: ModelsInMemory | None = None
 
     def _run(self) -> None:
         with _file_lock(settings.ENGINE_LOCK) as acquire:
             while not acquire():
                 if self._ended.wait(2):
                     return
-            engine = self._open()
-            if engine is None:
-                return
-            if self._ended.is_set():
-                engine.close()
-                return
-            self._runtime = Runtime(engine, current_policy())
-            self._runtime.start()
-            log.info("chat_ready", model=engine.model)
+            self._models = open_models()
+            self._models.start()
             self._ended.wait()
-
-    def _open(self) -> Engine | None:
-        """Retry until the model is fetched. Return None when the process ends or after an unexpected error."""
-        logged = ""
-        while True:
-            try:
-                return open_engine()
-            except EngineError as error:
-                if str(error) != logged:
-                    log.error("chat_has_no_engine", reason=str(error))
-                logged = str(error)
-            except Exception:
-                log.exception("chat_has_no_engine")
-                return None
-            if self._ended.wait(RETRY_SECONDS):
-                return None
 
     def stop(self) -> None:
         self._ended.set()
-        if self._runtime is not None:
-            self._runtime.stop()
+        if self._models is not None:
+            self._models.stop()
 
 
 @contextmanager

@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 CHECKPOINT_SECONDS = 0.5
 _SWEEP_SECONDS = 10.0
 _SIGN_OF_LIFE_SECONDS = 3.0
-_DATABASE_AWAY = (DatabaseError, InterfaceError, PoolTimeout)
+DATABASE_AWAY = (DatabaseError, InterfaceError, PoolTimeout)
 """Errors of an unreachable database: retry, while the engine continues."""
 _STOPPED = Ending(TurnState.STOPPED, Finish.CANCELLED)
 
@@ -73,6 +73,9 @@ class Runtime:
         self._answers: dict[str, _Answer] = {}
         self._pieces: list[tuple[str, streams.Piece]] = []
         self._stopping = threading.Event()
+        self._draining = False
+        self.used_at = time.monotonic()
+        """When an answer began or ended last."""
         self._titles = Titles(engine, self._inbox.put)
         self._checkpoint_at = self._sweep_at = self._sign_of_life_at = 0.0
         self._saved_at = self._began_at = time.monotonic()
@@ -94,6 +97,19 @@ class Runtime:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
+    @property
+    def busy(self) -> bool:
+        """Whether answers are being written."""
+        return bool(self._answers)
+
+    @property
+    def is_draining(self) -> bool:
+        return self._draining
+
+    def drain(self, on: bool) -> None:
+        """Claim no more turns, or claim them again. Answers in progress go on."""
+        self._draining = on
+
     # The listener thread
 
     def _listen(self) -> None:
@@ -110,12 +126,12 @@ class Runtime:
     # The runtime thread
 
     def _run(self) -> None:
-        with contextlib.suppress(*_DATABASE_AWAY):
+        with contextlib.suppress(*DATABASE_AWAY):
             lifecycle.expire_dead_owners(host=self._host)
         while not self._stopping.is_set():
             try:
                 self._step()
-            except _DATABASE_AWAY as error:
+            except DATABASE_AWAY as error:
                 log.warning("chat_database_away", reason=str(error))
                 self._stopping.wait(0.2)
             except Exception:
@@ -228,11 +244,12 @@ class Runtime:
             if answer.ending is not None:
                 lifecycle.finish(owner=self.owner, progress=answer.progress, ending=answer.ending)
                 del self._answers[turn_id]
+                self.used_at = time.monotonic()
                 self._titles.write_next()
 
     def _claim(self) -> None:
         load = self._engine.load()
-        if load.running >= load.slots:
+        if self._draining or load.running >= load.slots:
             return
         free = load.slots - load.running
         for turn in lifecycle.claim(owner=self.owner, model=self._engine.model, number=free, policy=self._policy):
@@ -243,6 +260,7 @@ class Runtime:
         answer = _Answer(turn, turn.text, list(turn.token_ids), deadline, turn.prompt_tokens, turn.dropped_messages)
         turn_id = str(turn.pk)
         self._answers[turn_id] = answer
+        self.used_at = time.monotonic()
         if turn.stop_asked_at is not None:
             answer.ending = _STOPPED
             return

@@ -1,7 +1,7 @@
 """The state of the chat: the queue from the database, the engines from their signs of life in Redis. Read-only."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
@@ -29,7 +29,14 @@ class EngineStatus:
     rebuilt: int = 0
     memory: int = 0
     """Bytes of its whole process."""
+    model_memory: int = 0
+    """Bytes of its weights and cache."""
     up_seconds: int = 0
+
+    @property
+    def process(self) -> str:
+        """host:pid. A process may have several engines, one for each model."""
+        return self.owner.rpartition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,17 @@ def queue() -> Queue:
 
 def engines() -> list[EngineStatus]:
     """Return the engines with a recent sign of life. Raise RedisError."""
-    return [EngineStatus(owner, ago, **json.loads(figures)) for owner, ago, figures in streams.signs_of_life()]
+    known = {field.name for field in fields(EngineStatus)}
+    found = [(owner, ago, json.loads(figures)) for owner, ago, figures in streams.signs_of_life()]
+    return [
+        EngineStatus(owner, ago, **{name: value for name, value in figures.items() if name in known})
+        for owner, ago, figures in found
+    ]
+
+
+def memory_of(alive: list[EngineStatus]) -> int:
+    """Return the bytes of the processes with these engines."""
+    return sum({engine.process: engine.memory for engine in alive}.values())
 
 
 def chat_metrics() -> str:
@@ -81,7 +98,7 @@ def chat_metrics() -> str:
     gauge("slots", "Answers that could be written at once.", sum(engine.slots for engine in alive))
     gauge("tokens_per_second", "Over the last seconds.", sum(engine.tokens_per_second for engine in alive))
     gauge("loops_rebuilt", "Model loops that died and were replaced.", sum(engine.rebuilt for engine in alive))
-    gauge("memory_bytes", "Of the processes with an engine.", sum(engine.memory for engine in alive))
+    gauge("memory_bytes", "Of the processes with an engine.", memory_of(alive))
     return generate_latest(registry).decode()
 
 

@@ -65,7 +65,7 @@ def choose(request: SignedInRequest, chat_id: UUID | None = None) -> HttpRespons
     """Save the settings of a chat, and optionally as a preset."""
     policy = current_policy()
     chat = get_chat_for(request.user, chat_id) if chat_id else None
-    form = ChatSettingsForm(request.POST, policy=policy)
+    form = ChatSettingsForm(request.POST, user=request.user, policy=policy)
     name = request.POST.get("preset_name", "")
     if not form.is_valid():
         return render_settings(request, chat, form=form, preset_name=name)

@@ -47,7 +47,7 @@ def ask(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
             text=text,
             policy=current_policy(),
             parent_id=_uuid(request.POST.get("parent")),
-            **asking.turn_options(chat),
+            **asking.turn_options(request.user, chat),
         )
     except (Invalid, Conflict, Busy) as error:
         return render_conversation(request, chat, error=error, typed=text, editing=editing)
@@ -61,7 +61,7 @@ def again(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     chat = get_message_for(request.user, message_id).chat
     try:
         turn = asking.answer_again(
-            user=request.user, message_id=message_id, policy=current_policy(), **asking.turn_options(chat)
+            user=request.user, message_id=message_id, policy=current_policy(), **asking.turn_options(request.user, chat)
         )
     except (Invalid, Conflict, Busy) as error:
         return render_conversation(request, chat, error=error)

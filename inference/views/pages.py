@@ -15,10 +15,10 @@ from inference.chats.access import get_chat_for
 from inference.chats.conversation import conversation_of
 from inference.chats.feedback import REPORT_LENGTH
 from inference.chats.listing import MAX_SEARCH_LENGTH, ChatFilter, CursorPage, page_by_cursor
-from inference.chats.offered_models import models_on_offer
 from inference.forms import ChatSettingsForm, form_values
 from inference.models import Chat, ChatReport
 from inference.policy import current_policy
+from inference.registry.offer import models_for
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Busy, DomainError, Invalid, NotFound
 from oasst.core.http import kept_forms
@@ -71,7 +71,7 @@ def chat_list(request: SignedInRequest) -> HttpResponse:
         "search_limit": MAX_SEARCH_LENGTH,
         "here": request.get_full_path(),
         "deleted": _deleted_chat(request),
-        "models": models_on_offer(),
+        "models": models_for(request.user),
     }
     return _with_error(render(request, "chat/list.html", context), refusal)
 
@@ -111,8 +111,8 @@ def render_conversation(
         "talk": talk,
         "page": page_by_cursor(request.user, ChatFilter(), size=LIST_SIZE),
         "examples": EXAMPLES,
-        "models": models_on_offer(),
-        "model_name": _model_name(chat),
+        "models": models_for(request.user),
+        "model_name": _model_name(request, chat),
         "settings_form": _choices_form(request, chat),
         "presets": presets,
         "preset_on": next((preset.name for preset in presets if preset.on), "Own settings"),
@@ -141,7 +141,7 @@ def render_settings(
 ) -> HttpResponse:
     context = {
         "chat": chat,
-        "models": models_on_offer(),
+        "models": models_for(request.user),
         "settings_form": form or _choices_form(request, chat),
         "presets": chat_settings.presets_for(request.user, chat),
         "preset_name": preset_name,
@@ -168,12 +168,12 @@ def _choices_form(request: SignedInRequest, chat: Chat | None) -> ChatSettingsFo
         chosen["allow_data_use"] = "allow_data_use" in chosen
     else:
         chosen = form_values(chat) if chat is not None else {}
-    return ChatSettingsForm(initial=chosen, policy=current_policy())
+    return ChatSettingsForm(initial=chosen, user=request.user, policy=current_policy())
 
 
-def _model_name(chat: Chat | None) -> str:
+def _model_name(request: SignedInRequest, chat: Chat | None) -> str:
     """Return the name of the model that answers next, without its owner."""
-    offered = models_on_offer()
+    offered = models_for(request.user)
     name = chat.model if chat is not None and chat.model in offered else next(iter(offered), "")
     return name.rpartition("/")[2]
 

@@ -38,11 +38,13 @@ _SEEN_BY_OPERATORS = frozenset(
     {
         *("accounts.view_apiclient", "accounts.view_apikey", "accounts.view_sitesettings"),
         *("trees.view_webhook", "trees.view_delivery", "inference.view_turn"),
+        *("inference.view_servedmodel", "inference.view_trainingrun", "inference.view_evaluation"),
         *("trees.view_policyversion", "trees.view_policyrun"),
         *("core.view_jobrecord", "core.view_waitingjob"),
     }
 )
-"""How the site runs: no text of anybody, and nothing about people. Turns are shown without their texts."""
+"""How the site runs: no text of anybody, and nothing about people. Turns are shown without their texts, and
+trainings have none."""
 
 
 class Duty(models.TextChoices):

@@ -67,6 +67,7 @@ EXPLORING_FROM_ADDRESS = RateLimit(
 FREE_LABELS = RateLimit("free_label", "240 per 10 minutes", "labels")
 UNDOS = RateLimit("undo", "60 per 10 minutes", "answers taken back")
 WITHDRAWALS = RateLimit("withdrawal", "60 per hour; 300 per day", "withdrawn texts")
+DONATIONS = RateLimit("donation", "20 per hour; 60 per day", "conversations given")
 MASKS = RateLimit("mask", "120 per hour", "masked texts")
 SUGGESTIONS = RateLimit("suggestion", "30 per hour", "suggested texts")
 PROFILE_CHANGES = RateLimit("profile", "60 per hour", "changes to your profile")

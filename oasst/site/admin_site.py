@@ -56,6 +56,7 @@ NAVIGATION = (
             (_("Proposed removals"), "gavel", "trees.proposal"),
             (_("Withdrawals"), "undo", "trees.withdrawal"),
             (_("Repeated messages"), "content_copy", "trees.nearduplicate"),
+            (_("Hard questions"), "live_help", "trees.hardprompt"),
             (_("Status"), "bar_chart", "trees.messagetree", "admin:status"),
             (_("Open work"), "work_history", "trees.opening"),
             (_("Conversations"), "account_tree", "trees.messagetree"),
@@ -87,8 +88,11 @@ NAVIGATION = (
         _("Chat"),
         (
             (_("Reported answers"), "report", "inference.chatreport"),
+            (_("Models"), "model_training", "inference.servedmodel"),
+            (_("Evaluations"), "rule", "inference.evaluation"),
             (_("Engines"), "memory", "inference.turn", "admin:inference_engine"),
             (_("Answers"), "forum", "inference.turn"),
+            (_("Trainings"), "model_training", "inference.trainingrun"),
             (_("Presets"), "tune", "inference.preset"),
             (_("Thumbs"), "thumbs_up_down", "inference.vote"),
         ),
@@ -171,7 +175,7 @@ class ModeratorsSite(UnfoldAdminSite):
             response = inner(request, *args, **kwargs)
             is_page = response.status_code in (HTTPStatus.OK, HTTPStatus.UNPROCESSABLE_ENTITY)
             if is_page and response.get("Content-Type", "").startswith("text/html"):
-                response["Content-Security-Policy"] = POLICY
+                response.headers.setdefault("Content-Security-Policy", POLICY)  # a report has a stricter one
             return response
 
         return update_wrapper(guarded, inner)

@@ -56,6 +56,11 @@ SCHEDULES = (
         "Go on with purges and make old ones final", "oasst.site.schedules.look_after_purges", crontab(minute="*/15")
     ),
     ScheduleEntry(
+        "Propose questions that were answered badly",
+        "trees.schedules.propose_hard_prompts",
+        crontab(hour="5", minute="5"),
+    ),
+    ScheduleEntry(
         "Learn how reliable reviewers are", "trees.schedules.learn_reviewers", crontab(hour="2", minute="50")
     ),
     ScheduleEntry("Learn what reviewers accept", "trees.schedules.learn_quality", crontab(hour="3", minute="35")),

@@ -29,6 +29,7 @@ LABELS: Mapping[str, str | Promise] = {
     "trees.Report.reporter": _("Reports"),
     "trees.Skip.author": _("Skips"),
     "trees.Practice.person": _("Practice reviews"),
+    "trees.Donation.user": _("Chats given to the data set"),
     TASKS: _("Tasks"),
     "inference.Chat.user": _("Chats"),
     "inference.Vote.user": _("Thumbs on answers of the chat"),

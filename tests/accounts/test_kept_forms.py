@@ -266,6 +266,7 @@ NO_WORDS_OF_ITS_OWN = {
             "message_react",
             "message_withdraw_undo",
             "message_personal_data",
+            "chat_give",
         ),
         *("chat_preset_new", "chat_preset", "chat_preset_delete", "chat_again", "chat_stop", "chat_look", "chat_vote"),
         *("chat_hide", "chat_delete", "chat_undelete", "task_next", "task_undo", "review_change"),

@@ -192,14 +192,14 @@ class TestCrashes:
         got_request_exception.disconnect(note)
 
     def test_of_the_chat(self, crashes: list[str], monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
-        monkeypatch.setattr("inference.api.configs.models_on_offer", lambda: 1 / 0)
+        monkeypatch.setattr("inference.api.configs.offer.is_on", lambda: 1 / 0)
         response = Client(raise_request_exception=False).get("/inference/configs/features")
         assert (response.status_code, response.json()) == (500, {"detail": "Internal Server Error"})
         assert crashes == ["ChatView"] and caplog.text.count("crashed") == 1
 
     def test_of_v1(self, alice: User, crashes: list[str], monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
         secret = tokens.new_token(alice)[1]
-        monkeypatch.setattr("inference.api.openai.offered_models.models_on_offer", lambda: 1 / 0)
+        monkeypatch.setattr("inference.api.openai.offer.models_for", lambda user: 1 / 0)
         client = Client(headers={"Authorization": f"Bearer {secret}"}, raise_request_exception=False)
         response = client.get("/v1/models")
         assert response.status_code == 500 and response.json()["error"]["code"] == "server_error"

@@ -8,8 +8,8 @@ import pytest
 from django.db.models import QuerySet
 from django.test import Client
 
-from inference.chats import offered_models
-from inference.models import OfferedModel
+from inference.models import ServedModel
+from inference.registry import offer
 from oasst.accounts import consent, identities, registration, tokens
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Consent, User
@@ -29,14 +29,14 @@ class TestOffer:
         settings.OASST_CHAT_MODEL = "tiny"
 
     def test_several_processes_start(self) -> None:
-        assert at_once([offered_models.note_offer] * AT_ONCE) == [None] * AT_ONCE
-        assert OfferedModel.objects.get().name == "tiny"
+        assert at_once([offer.note_offer] * AT_ONCE) == [None] * AT_ONCE
+        assert ServedModel.objects.get().name == "tiny"
 
     def test_another_one_was_first_by_a_moment(self) -> None:
         """Another process stored the offer after this one had looked and before it wrote."""
-        with rival_before(QuerySet, "create", offered_models.note_offer):
-            offered_models.note_offer()
-        assert OfferedModel.objects.count() == 1
+        with rival_before(QuerySet, "create", offer.note_offer):
+            offer.note_offer()
+        assert ServedModel.objects.count() == 1
 
 
 class TestAgreeing:

@@ -57,7 +57,7 @@ class TestFields:
     [
         *(TokenForm, WebhookForm, EditForm, ReasonForm, CodeForm, AddAddressForm, ForgotPasswordForm, SignInForm),
         *(DebugLoginForm, Note),
-        lambda: ChatSettingsForm(policy=current_policy()),
+        lambda: ChatSettingsForm(user=User(), policy=current_policy()),
         lambda: ProfileForm(user=User()),
         lambda: SuggestionForm(text_limit=7, filed_as="en", may_move=False),
         lambda: TextForm(text_limit=7, filed_as="en", may_move=True),

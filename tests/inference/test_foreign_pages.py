@@ -110,10 +110,10 @@ class TestAnswers:
             assert "Origin" in answer["Vary"] and is_open(answer), what
 
     def test_also_a_crash(self, monkeypatch: pytest.MonkeyPatch, alice: User) -> None:
-        def crash() -> None:
+        def crash(user: User) -> None:
             raise RuntimeError("of the test")
 
-        monkeypatch.setattr("inference.api.openai.offered_models.models_on_offer", crash)
+        monkeypatch.setattr("inference.api.openai.offer.models_for", crash)
         client = Client(raise_request_exception=False, headers={"Origin": FRIEND})
         answer: Any = client.get("/v1/models", headers={"Authorization": f"Bearer {new_token(alice)[1]}"})
         assert answer.status_code == 500 and answer["Access-Control-Allow-Origin"] == FRIEND

@@ -25,9 +25,9 @@ from django.db.models import F
 from inference.api import openai as openai_view
 from inference.api import openai_input
 from inference.api.openai_urls import document
-from inference.chats import offered_models
-from inference.models import Chat, ChatMessage, OfferedModel, Turn
+from inference.models import Chat, ChatMessage, ServedModel, Turn
 from inference.policy import current_policy
+from inference.registry import offer
 from inference.turns import lifecycle, local_engine
 from inference.turns.events import Event, Failed
 from inference.turns.states import OPEN, TurnState
@@ -458,11 +458,11 @@ class TestModels:
         settings.OASST_CHAT_MODEL, settings.OASST_ENGINE = web.model, "worker"
         before = int(time.time())
         local_engine.start_in_web_process()  # as each start of a web server does
-        noted = OfferedModel.objects.get().since
+        noted = ServedModel.objects.get().since
         assert before <= noted.timestamp() <= time.time()
         local_engine.start_in_web_process()
-        assert OfferedModel.objects.get().since == noted == offered_models.offered_since(web.model)
-        OfferedModel.objects.update(since="2024-05-06T07:08:09Z")
+        assert ServedModel.objects.get().since == noted == offer.offered_since([web.model])[web.model]
+        ServedModel.objects.update(since="2024-05-06T07:08:09Z")
         (listed,) = client.models.list()
         assert listed.created == client.models.retrieve(web.model).created == 1714979289
 

@@ -321,7 +321,7 @@ class TestSettings:
         page.post(url("chat_choose", chat_id), {**self.GIVEN, "set-seed": "7"})
         chat = Chat.objects.get()
         assert chat.sampling == {"temperature": 0.2, "top_k": 40, "seed": 7}
-        assert (chat.model, chat.user_profile, chat.allow_data_use) == ("tiny", "I am nine.", False)
+        assert (chat.model, chat.user_profile, chat.allow_data_use) == ("", "I am nine.", False)
         page.post(url("chat_ask", chat_id), {"text": "And now?", "parent": turn.pk})
         newest = Turn.objects.exclude(pk=turn.pk).get()
         assert newest.sampling["temperature"] == 0.2 and newest.sampling["seed"] == 7

@@ -154,7 +154,7 @@ def test_without_https_no_proxy_is_expected(public: Settings) -> None:
     assert checks.check_secrets(None) == []
 
 
-@pytest.mark.parametrize("command", ["up", "serve", "run_engine"])
+@pytest.mark.parametrize("command", ["up", "serve", "run_engine", "run_trainer"])
 def test_commands_that_start_something_check_first(command: str) -> None:
     assert load_command_class(get_commands()[command], command).requires_system_checks == "__all__"
 

@@ -61,7 +61,7 @@ def test_every_limit_is_documented_as_it_is() -> None:
     assert dict(found) == {name: rule.rates for name, rule in ratelimit.rules().items()}
 
 
-@pytest.mark.parametrize("script", ["up", "test", "check", "audit", "lock"])
+@pytest.mark.parametrize("script", ["up", "test", "check", "audit", "lock", "train"])
 def test_scripts_explain_themselves(script: str) -> None:
     done = subprocess.run([ROOT / "scripts" / script, "--help"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0

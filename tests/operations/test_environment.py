@@ -27,6 +27,7 @@ from tests.embedded.homes import ROOT
 
 pytestmark = pytest.mark.slow
 TAG = "py3-none-any"
+REQUIREMENTS = ("requirements.txt", "requirements-training.txt", "requirements-dev.txt")
 NOBODY = "http://127.0.0.1:9/cpu"
 """A port where nothing listens."""
 
@@ -117,12 +118,12 @@ class Machine:
         (self.root / "scripts").mkdir()
         for name in ("lib-env", "lockfile.py"):
             shutil.copy(ROOT / "scripts" / name, self.root / "scripts" / name)
-        for name in ("requirements.txt", "requirements-dev.txt"):
+        for name in REQUIREMENTS:
             (self.root / name).write_text("torch==2.13.0\ntiny==1.0  # small\n")
         self.lock(hashlib.sha256(TINY[1]).hexdigest())
 
     def lock(self, digest: str) -> None:
-        for name in ("requirements.txt", "requirements-dev.txt"):
+        for name in REQUIREMENTS:
             asked = f'import sys; sys.path.append("scripts"); import lockfile; print(lockfile.inputs_digest("{name}"))'
             inputs = subprocess.check_output([sys.executable, "-c", asked], cwd=self.root, text=True).strip()
             (self.root / name.replace(".txt", ".lock")).write_text(
@@ -134,11 +135,11 @@ class Machine:
         path.write_text(f"#!/bin/sh\n{does}\n")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
-    def prepare(self, *, cpu_index: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    def prepare(self, kind: str = "run", *, cpu_index: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         Indexes.asked.clear()
         home = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "TORCH"))}
         return subprocess.run(
-            ["sh", "-euc", f'root="{self.root}"; . "$root/scripts/lib-env"; environment run; echo "$python"'],
+            ["sh", "-euc", f'root="{self.root}"; . "$root/scripts/lib-env"; environment {kind}; echo "$python"'],
             capture_output=True,
             text=True,
             timeout=120,
@@ -162,6 +163,9 @@ class Machine:
     @property
     def is_ready(self) -> bool:
         return (self.root / ".venv/.installed-run").exists()
+
+    def ready_for(self) -> set[str]:
+        return {path.name.removeprefix(".installed-") for path in (self.root / ".venv").glob(".installed-*")}
 
 
 @pytest.fixture
@@ -230,6 +234,18 @@ class TestWithACard:
             assert (said.returncode, said.stderr.splitlines()[-1], Indexes.asked) == (1, why, [])
 
 
+class TestKinds:
+    """What trains has all that runs the site, and what develops has both."""
+
+    def test_what_is_installed_for_one_is_there_for_those_that_need_less(self, machine: Machine) -> None:
+        assert machine.prepare("train", TORCH="cpu").returncode == 0
+        assert machine.ready_for() == {"run", "train"}
+        assert machine.prepare("run").stderr == "", "it has nothing to do"
+        done = machine.prepare("dev")
+        assert done.returncode == 0 and done.stderr.endswith("The packages are installed.\n"), done.stderr
+        assert machine.ready_for() == {"run", "train", "dev"}
+
+
 class TestLocked:
     def test_another_file_under_the_name_is_refused(self, machine: Machine) -> None:
         machine.lock("0" * 64)
@@ -249,7 +265,7 @@ class TestLocked:
         done = machine.prepare()
         assert done.returncode == 1
         assert "requirements.lock has no other==2, which requirements.txt asks for." in done.stderr
-        assert "scripts/lock makes both locks anew." in done.stderr
+        assert "scripts/lock makes the locks anew." in done.stderr
         assert Indexes.asked == [] and machine.installed() == set()
 
     def test_uv_installs_where_it_is_there_and_pip_where_it_cannot(self, machine: Machine, tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ trees_policyversion_rules    everyone        -
 trees_policyversion_edit     administrators  administrators
 trees_policyversion_preview  -               administrators
 inference_engine             technicians     technicians
+inference_evaluation_report  technicians     technicians
 """
 MODELS = """
 # model                         list, row, history  add        change     actions, by whom
@@ -96,6 +97,7 @@ trees.report                    readers             nobody     nobody     modera
 trees.proposal                  readers             nobody     nobody     moderators-here uphold dismiss
 trees.withdrawal                readers             nobody     nobody     moderators-here grant refuse
 trees.nearduplicate             readers             nobody     nobody     moderators-here dismiss halt delete_newer
+trees.hardprompt                readers             nobody     nobody     moderators-here take refuse
 trees.purge                     readers             nobody     nobody     moderators undo
 trees.qualitymodel              readers             nobody     nobody
 trees.snapshot                  readers             nobody     nobody
@@ -106,6 +108,9 @@ trees.delivery                  technicians         nobody     nobody
 leaderboard.trollstanding       readers             nobody     nobody     moderators act_on_many
 inference.chatreport            readers             nobody     nobody     moderators resolve
 inference.turn                  technicians         nobody     nobody
+inference.trainingrun           technicians         nobody     nobody     administrators stop resume
+inference.servedmodel           technicians         nobody     nobody     administrators to_staff to_share to_everybody withdraw roll_back
+inference.evaluation            technicians         nobody     nobody
 inference.preset                observers           nobody     nobody
 inference.vote                  observers           nobody     nobody
 core.auditentry                 observers           nobody     nobody

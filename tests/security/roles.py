@@ -22,7 +22,17 @@ from fido2.cose import ES256
 from fido2.utils import websafe_encode
 from fido2.webauthn import Aaguid, AttestationObject, AttestedCredentialData, AuthenticatorData
 
-from inference.models import Chat, ChatMessage, ChatReport, Preset, Turn, Vote
+from inference.models import (
+    Chat,
+    ChatMessage,
+    ChatReport,
+    Evaluation,
+    Preset,
+    ServedModel,
+    TrainingRun,
+    Turn,
+    Vote,
+)
 from leaderboard.models import TrollStanding
 from oasst.accounts import account_bans, api_clients, tokens, warnings
 from oasst.accounts.authentication import program_sessions
@@ -39,6 +49,7 @@ from trees.contributing import reactions, withdrawal
 from trees.models import (
     Deletion,
     GoldMessage,
+    HardPrompt,
     Message,
     MessageReading,
     NearDuplicate,
@@ -275,7 +286,21 @@ def _fill_chat(world: World, owner: User) -> None:
     world.ids |= {"chat:message_id": turn.pk, "inference:message_id": turn.pk}
     world.ids |= {"chat_id": chat.pk, "preset_id": preset.pk}
     FORM["preset"] = str(preset.pk)
-    found = {"inference.preset": preset, "inference.vote": vote, "inference.chatreport": report, "inference.turn": turn}
+    found: dict[str, Any] = {
+        "inference.preset": preset,
+        "inference.vote": vote,
+        "inference.chatreport": report,
+        "inference.turn": turn,
+    }
+    found["inference.trainingrun"] = TrainingRun.objects.create(
+        key="0" * 64, method="sft", base="tiny", base_digest="0" * 64, snapshot="2026.1", snapshot_digest="0" * 64
+    )
+    question = turn.message.parent
+    hard = HardPrompt.objects.create(question=question, text=question.content, lang="en", why=["thumb_down"])
+    found["trees.hardprompt"] = hard
+    model = found["inference.servedmodel"] = ServedModel.objects.get_or_create(name="better")[0]
+    found["inference.evaluation"] = Evaluation.objects.create(model=model, key="k", snapshot="2026.1", passed=True)
+    world.ids["evaluation_id"] = found["inference.evaluation"].pk
     world.rows |= found
     JobRecord.objects.create(job="a.job", ended_at=timezone.now(), seconds=1, result="ok")
     clock = {"name": "Refresh the statistics", "task": "leaderboard.schedules.refresh_statistics"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.db import connection
@@ -16,7 +17,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from inference.chats import moderation
-from inference.models import ChatReport
+from inference.models import ChatReport, TrainingRun
+from inference.registry.stages import set_stage
 from oasst.accounts import account_changes, api_clients, appeals, warnings
 from oasst.accounts.groups import GROUPS, Duty, allows
 from oasst.accounts.models import AccountWarning, ApiClient, Appeal, BanProposal, MergeProposal, PurgeProposal, User
@@ -293,6 +295,10 @@ def _under_way(world: World) -> None:
     PolicyRun.objects.filter(pk=world.rows["trees.policyrun"].pk).update(stage="running")
 
 
+def _stopped_training(world: World) -> None:
+    TrainingRun.objects.filter(pk=world.rows["inference.trainingrun"].pk).update(state="stopped")
+
+
 NOT_HERE = {
     *("trees.message choose_for_review", "trees.message choose_for_ranking"),
     "leaderboard.trollstanding act_on_many",
@@ -300,6 +306,19 @@ NOT_HERE = {
 """Here only who is offered them: the first two need a finished conversation (tests/trees/contributing), the last leads
 to a preview.
 """
+
+
+def _model_with_files(world: World) -> None:
+    folder = settings.OASST_HOME / "models" / "better"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text("{}")
+
+
+def _staged_model(world: World) -> None:
+    _model_with_files(world)
+    set_stage("better", "staff", by=None)
+
+
 READY: dict[str, Callable[[World], Any]] = {
     "accounts.user unban": _banned,
     "accounts.user withdraw": _proposed_ban,
@@ -313,6 +332,12 @@ READY: dict[str, Callable[[World], Any]] = {
     "trees.policyversion apply": _in_force,
     "trees.policyversion go_back": _of_the_past,
     "trees.policyrun stop": _under_way,
+    "inference.trainingrun resume": _stopped_training,
+    "inference.servedmodel to_staff": _model_with_files,
+    "inference.servedmodel to_share": _model_with_files,
+    "inference.servedmodel to_everybody": _model_with_files,
+    "inference.servedmodel withdraw": _staged_model,
+    "inference.servedmodel roll_back": _staged_model,
     "trees.webhook switch_on": _switched_off,
     "accounts.apikey revoke": _second_key,
     "trees.message mark_gold": _accepted,

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib import admin
 from django.core.management import call_command, get_commands
 from django.db.models import Model
@@ -17,6 +18,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from inference.models import TrainingRun
+from inference.registry.stages import set_stage
 from oasst.accounts import account_bans, api_clients
 from oasst.accounts.models import ApiClient, Appeal, Ban, SiteSettings, User
 from oasst.accounts.site_settings import changing
@@ -130,6 +133,21 @@ def running(world: World) -> None:
     PolicyRun.objects.filter(pk=world.rows["trees.policyrun"].pk).update(stage="running")
 
 
+def stopped_training(world: World) -> None:
+    TrainingRun.objects.filter(pk=world.rows["inference.trainingrun"].pk).update(state="stopped")
+
+
+def with_files(world: World) -> None:
+    folder = settings.OASST_HOME / "models" / "better"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text("{}")
+
+
+def staged(world: World) -> None:
+    with_files(world)
+    set_stage("better", "staff", by=None)
+
+
 def nothing(world: World) -> None:
     pass
 
@@ -176,6 +194,8 @@ ACTIONS: dict[tuple[str, str], tuple[list[str], Callable[[World], None]]] = {
     ("trees.nearduplicate", "dismiss"): (["pair.decide"], nothing),
     ("trees.nearduplicate", "halt"): (["tree.halt"], nothing),
     ("trees.nearduplicate", "delete_newer"): (["message.delete"], nothing),
+    ("trees.hardprompt", "take"): (["hard_prompt.take"], nothing),
+    ("trees.hardprompt", "refuse"): (["hard_prompt.refuse"], nothing),
     ("trees.purge", "undo"): (["account.undo_purge"], nothing),
     ("trees.policyversion", "put_in_force"): (["policy.change"], nothing),
     ("trees.policyversion", "discard"): (["policy.discard"], nothing),
@@ -187,6 +207,13 @@ ACTIONS: dict[tuple[str, str], tuple[list[str], Callable[[World], None]]] = {
     ("trees.webhook", "switch_off"): (["webhook.switch"], nothing),
     ("trees.webhook", "remove"): (["webhook.delete"], nothing),
     ("inference.chatreport", "resolve"): (["chat_report.settle"], nothing),
+    ("inference.trainingrun", "stop"): (["training.stop"], nothing),
+    ("inference.trainingrun", "resume"): (["training.resume"], stopped_training),
+    ("inference.servedmodel", "to_staff"): (["model.stage"], with_files),
+    ("inference.servedmodel", "to_share"): (["model.stage"], with_files),
+    ("inference.servedmodel", "to_everybody"): (["model.stage"], with_files),
+    ("inference.servedmodel", "withdraw"): (["model.stage"], staged),
+    ("inference.servedmodel", "roll_back"): (["model.roll_back"], staged),
     ("core.waitingjob", "try_now"): (["job.retry"], nothing),
     ("core.waitingjob", "give_up"): (["job.give_up"], nothing),
 }
@@ -291,7 +318,7 @@ def test_other_pages_of_the_admin(world: World) -> None:
 
 def test_no_view_of_the_admin_is_forgotten() -> None:
     """Views that a class of ours adds to those of Django, besides those that only show something."""
-    only_shown = {"inference_engine", "trees_policyversion_rules"}
+    only_shown = {"inference_engine", "inference_evaluation_report", "trees_policyversion_rules"}
     known = {"changelist", "history", "delete", "change", "add"}
     added = set()
     for model, page in admin.site._registry.items():
@@ -468,10 +495,14 @@ COMMANDS = {
     "snapshot_publish": "snapshot.publish",
     "snapshot_unpublish": "snapshot.unpublish",
     "snapshot_retract": "snapshot.retract",
+    "train": "training.ask",
+    "flywheel": "training.ask",
+    "models": "model.stage",
+    "evaluate": "model.evaluate",
 }
 HARMLESS = {
-    *("audit_verify", "snapshot_diff", "snapshot_list", "snapshot_verify", "snapshot_push"),
-    *("export_messages", "export_trees", "oasst_data", "fetch_model", "run_engine", "pg", "serve", "up"),
+    *("audit_verify", "snapshot_diff", "snapshot_list", "snapshot_verify", "snapshot_push", "push_model"),
+    *("export_messages", "export_trees", "oasst_data", "fetch_model", "run_engine", "run_trainer", "pg", "serve", "up"),
     *("setup_schedules", "learn_quality", "read_messages", "rebuild_scores"),
 }
 """They read, they run the site, or they compute anew what follows from the rest."""

@@ -176,6 +176,7 @@ chat_hide                                 -            own
 chat_delete                               -            own
 chat_undelete                             -            own
 chat_settings                             own          -
+chat_give                                 own          own
 chat_choose                               -            own
 chat_preset                               -            own
 leaderboard                               contributor  -

@@ -13,7 +13,7 @@ from oasst.accounts.models import User
 from tests.factories import growing_tree, new_person, new_prompt, new_reply, work_until_state
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
-from trees.models import Message, Review
+from trees.models import Message, MessageTree, Review
 from trees.moderation import moderator_actions
 from trees.policies.reading import current_policy
 
@@ -161,12 +161,19 @@ class TestTree:
         kept, gone = new_reply(prompt, bob), new_reply(prompt, new_person("Spammer"))
         Message.objects.filter(pk=kept.pk).update(synthetic=True)
         moderator_actions.delete_message(message_id=gone.pk, actor=mo, reason="Spam.", policy=policy)
-        pages = {person: signed_in(person).get(reverse("tree", args=[prompt.pk])).text for person in (alice, bob, mo)}
-        badges = {person: re.findall(r"(yours|written by a model|removed)\s*<", page) for person, page in pages.items()}
-        assert badges[alice] == ["yours", "written by a model"]
-        assert badges[bob] == ["yours", "written by a model"]
-        assert badges[mo] == ["written by a model", "removed"]
-        assert str(gone.pk) in pages[mo] and str(gone.pk) not in pages[alice]
+        people = alice, bob, mo
+
+        def pages() -> list[str]:
+            return [signed_in(person).get(reverse("tree", args=[prompt.pk])).text for person in people]
+
+        def badges() -> list[list[str]]:
+            return [re.findall(r"(yours|written by a model|removed)\s*<", page) for page in pages()]
+
+        assert badges() == [["yours"], ["yours"], ["removed"]], "who judges it must not know what a model wrote"
+        MessageTree.objects.filter(pk=prompt.tree_id).update(state=State.READY_FOR_EXPORT)
+        mark = "written by a model"
+        assert badges() == [["yours", mark], ["yours", mark], [mark, "removed"]]
+        assert [str(gone.pk) in page for page in pages()] == [False, False, True]
 
     def test_the_menu_of_a_message(self, alice: User, bob: User, mo: User) -> None:
         prompt = growing_tree(alice)

@@ -187,9 +187,9 @@ def multiply(row: models.Model, number: int, people: list[User]) -> None:
 
 
 def answer_of(row: Any) -> ChatMessage:
-    """Return a new answer in the chat of the row's."""
-    about = ChatMessage.objects.get(pk=row.message_id)
-    return ChatMessage.objects.create(chat=about.chat, parent_id=about.parent_id, role="assistant", content="More.")
+    """Return a new message beside that of the row: an answer, or a first question."""
+    about = ChatMessage.objects.get(pk=getattr(row, "message_id", None) or row.question_id)
+    return ChatMessage.objects.create(chat=about.chat, parent_id=about.parent_id, role=about.role, content="More.")
 
 
 def alike(row: models.Model, number: int, messages: list[Message], people: list[User]) -> models.Model:
@@ -204,7 +204,7 @@ def alike(row: models.Model, number: int, messages: list[Message], people: list[
             new = answer_of(row).pk
         elif field.related_model is Message and field.name != "first":  # of a pair the older one stays
             new = message.pk
-        elif field.related_model is MessageTree and not field.primary_key:
+        elif field.related_model is MessageTree and value and not field.primary_key:
             new = message.tree_id
         elif field.related_model is User and value and isinstance(row, TrollStanding | Purge | Appeal):
             new = people[number % len(people)].pk

@@ -218,7 +218,7 @@ class TestReadOnly:
         assert shown == {
             *("trees.MessageTree", "trees.Message", "trees.TreeTransition", "trees.Deletion", "trees.Report"),
             *("trees.Proposal", "trees.Withdrawal", "trees.NearDuplicate", "trees.Snapshot", "trees.QualityModel"),
-            *("trees.GoldMessage", "trees.PracticeText", "trees.PolicyVersion", "trees.PolicyRun"),
+            *("trees.GoldMessage", "trees.HardPrompt", "trees.PracticeText", "trees.PolicyVersion", "trees.PolicyRun"),
             *("trees.Purge", "core.WaitingJob", "core.AuditEntry", "leaderboard.TrollStanding"),
             *(
                 "accounts.User",
@@ -230,6 +230,7 @@ class TestReadOnly:
             *("trees.Webhook", "trees.Delivery", "trees.Opening"),
             "accounts.SiteSettings",
             *("inference.Turn", "inference.ChatReport", "inference.Preset", "inference.Vote"),
+            *("inference.Evaluation", "inference.ServedModel", "inference.TrainingRun"),
         }
 
 

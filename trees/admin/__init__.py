@@ -2,6 +2,7 @@
 
 from trees.admin import (
     gold,
+    hard_prompts,
     messages,
     near_duplicates,
     openings,
@@ -18,6 +19,7 @@ from trees.admin import (
 
 __all__ = [
     "gold",
+    "hard_prompts",
     "messages",
     "near_duplicates",
     "openings",

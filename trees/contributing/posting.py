@@ -29,22 +29,26 @@ def hash_text(text: str) -> bytes:
 
 def post_prompt(
     *,
-    author: User,
+    author: User | None,
     text: str,
     lang: str,
     policy: TreePolicy,
     detection: Detection = NO_DETECTION,
     api_client_id: UUID | None = None,
     frontend_message_id: str | None = None,
+    consent: str = "",
 ) -> Message:
     """Store a first prompt; its tree starts in review. `detection` is the language of the text, detected before the
     transaction since that is slow. If it is not `lang`, the message is marked for the moderators.
+
+    A prompt that nobody shall be named for has no author; `consent` then says under which terms it was given.
 
     Raise Invalid (the text or the language tag) or Conflict (`duplicate`: the same text a short while ago).
     """
     text = clean_text(text, limit=policy.message_size_limit)
     lang = clean_pool_tag(lang)
-    _refuse_repetition(author, text, policy)
+    if author is not None:
+        _refuse_repetition(author, text, policy)
     message_id = uuid7()
     sizes = policy.in_language(lang)
     tree = MessageTree.objects.create(
@@ -68,6 +72,7 @@ def post_prompt(
         detection=detection,
         api_client_id=api_client_id,
         frontend_message_id=frontend_message_id,
+        consent=consent,
     )
     locked = new_tree(tree, message, policy, "A person wrote the prompt.", author)
     locked.record(Happening.Kind.MESSAGE_POSTED, message=message, actor=author)
@@ -124,7 +129,7 @@ def lock_for_answer(
 
 
 def add_reply(
-    locked: LockedTree, parent: Message, *, author: User, correction_of: Message | None = None, **fields: Any
+    locked: LockedTree, parent: Message, *, author: User | None, correction_of: Message | None = None, **fields: Any
 ) -> Message:
     """Insert a reply as the last sibling, record the event and advance the tree."""
     position = sum(1 for m in locked.messages.values() if m.parent_id == parent.pk)
@@ -137,17 +142,41 @@ def add_reply(
     return message
 
 
+def add_synthetic_reply(
+    locked: LockedTree, parent: Message, *, text: str, model_name: str, consent: str, detection: Detection
+) -> Message:
+    """Insert what a model answered, a clean text. It has no author, and brings points to nobody; `consent` is the
+    version of the terms under which a person gave it.
+    """
+    return add_reply(
+        locked,
+        parent,
+        role=Role.ASSISTANT,
+        author=None,
+        text=text,
+        lang=locked.tree.lang,
+        detection=detection,
+        frontend_message_id=None,
+        consent=consent,
+        synthetic=True,
+        model_name=model_name,
+    )
+
+
 def _insert_message(
     *,
     id: UUID,
     text: str,
     lang: str,
     detection: Detection,
-    author: User,
+    author: User | None,
     frontend_message_id: str | None,
+    consent: str | None = None,
     **fields: Any,
 ) -> Message:
-    """Insert the message and its first revision, which has the same id: one statement less."""
+    """Insert the message and its first revision, which has the same id: one statement less. Without an author,
+    `consent` says under which terms it was given.
+    """
     message = Message(
         id=id,
         revision_id=id,
@@ -157,7 +186,7 @@ def _insert_message(
         looks_like=detection.differs_from(lang) or "",
         author=author,
         frontend_message_id=frontend_message_id or str(id),
-        consent=author.terms_version,
+        consent=author.terms_version if author is not None else consent or "",
         **fields,
     )
     try:

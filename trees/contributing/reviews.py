@@ -169,11 +169,18 @@ def _refuse_review(
     _check_labels(labels, message, mode, locked.site_policy)
     if message.author_id == author.pk:
         raise NotAllowed("You cannot review your own message.", code="own_message")
+    if _gave(locked, message, author):
+        raise NotAllowed("You gave this answer, and know that a model wrote it.", code="own_message")
     if message.deleted:
         raise Gone("The message was deleted meanwhile.", code="message_deleted")
     demand.refuse_paused(locked, message)
     if revision_id is not None and revision_id != message.revision_id:
         raise Conflict("The text was changed while you read it; please look at it again.", code="text_changed")
+
+
+def _gave(locked: LockedTree, message: Message, person: User) -> bool:
+    """Return True for the answer of a model in a chat that this person gave."""
+    return message.synthetic and locked.root.author_id == person.pk
 
 
 def _insert_review(
@@ -289,6 +296,8 @@ def record_ranking(
     replies = _ranked_replies(locked, parent, ordered_ids)
     if any(reply.author_id == author.pk for reply in replies):
         raise NotAllowed("You cannot rank replies when one of them is yours.", code="own_reply")
+    if any(_gave(locked, reply, author) for reply in replies):
+        raise NotAllowed("You gave one of these, and know that a model wrote it.", code="own_reply")
     current = [reply.revision_id for reply in replies]
     if revision_ids is not None and list(revision_ids) != current:
         raise Conflict("A reply was changed while you read it; please look again.", code="text_changed")

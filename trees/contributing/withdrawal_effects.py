@@ -22,8 +22,12 @@ REASON = "Its author withdrew it."
 
 
 def has_replies_of_others(message: Message, below: Iterable[Message]) -> bool:
-    """Return True if a message of another author below this one is not deleted, whether accepted or not."""
-    return any(m.author_id != message.author_id for m in below if m.pk != message.pk and not m.deleted)
+    """Return True if a message of another author below this one is not deleted, whether accepted or not.
+
+    What a model wrote is nobody's: it goes with the text that it answers.
+    """
+    others = (m for m in below if m.pk != message.pk and not m.deleted and not m.synthetic)
+    return any(m.author_id != message.author_id for m in others)
 
 
 def is_hiding(message: Message) -> bool:

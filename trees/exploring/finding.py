@@ -28,7 +28,7 @@ from trees.enrichment.vector_queries import limited_search
 from trees.exploring import excerpts
 from trees.exploring.criteria import Criteria
 from trees.exploring.excerpts import Piece
-from trees.lifecycle.states import TABLE, State
+from trees.lifecycle.states import TABLE, TELLS_MODELS, State
 from trees.models import Message, Role, Topic
 from trees.published import PUBLISHED_TEXT, without_gaps
 from trees.queries import message_state
@@ -199,7 +199,7 @@ def _row(message: Message, criteria: Criteria, tree: _Tree) -> Found:
         message_state(message),
         TABLE[State(message.tree.state)].label,
         is_mine=criteria.reader is not None and message.author_id == criteria.reader.pk,
-        synthetic=message.synthetic,
+        synthetic=message.synthetic and message.tree.state in TELLS_MODELS,
         rank=None if message.rank is None else message.rank + 1,
         prompt="" if is_prompt else plain_excerpt(tree.prompt, CONTEXT),
         best_answer=plain_excerpt(tree.best_answer, CONTEXT) if is_prompt else "",

@@ -116,6 +116,8 @@ TABLE: dict[State, StateRow] = {
     ),
 }
 
+TELLS_MODELS = frozenset({S.READY_FOR_EXPORT, S.ABORTED_LOW_GRADE})
+"""Pages tell which messages a model wrote when nobody judges the tree any more, since that would bias people."""
 ACTIVE = frozenset(state for state, row in TABLE.items() if row.active)
 
 

@@ -1,5 +1,6 @@
 """The tables of the data set, one module per subject."""
 
+from trees.models.donation import Donation, HardPrompt
 from trees.models.gold import GoldMessage
 from trees.models.happening import Happening
 from trees.models.judgment import Ranking, Reaction, Report, Review, Skip
@@ -28,8 +29,10 @@ __all__ = [
     "DIMENSIONS",
     "Deletion",
     "Delivery",
+    "Donation",
     "GoldMessage",
     "Happening",
+    "HardPrompt",
     "Message",
     "MessageEmbedding",
     "MessageReading",

@@ -8,9 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from inference.engine.base import EngineError
-from inference.policy import current_policy
-from inference.turns.local_engine import open_engine
-from inference.turns.runtime import Runtime
+from inference.turns.local_engine import open_models
 from oasst.embedded.commands import ServiceCommand
 
 
@@ -26,15 +24,15 @@ class Command(ServiceCommand):
         stopping = threading.Event()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stopping.set())
+        models = open_models()
         try:
-            engine = open_engine()
+            name = models.load_default()
         except EngineError as error:
             raise CommandError(str(error)) from error
-        runtime = Runtime(engine, current_policy())
-        runtime.start()
-        self.stdout.write(f"Answering with {engine.model}.")
+        models.start()
+        self.stdout.write(f"Answering with {name}.")
         self.stdout.flush()
         while not stopping.wait(1):
-            if not runtime.alive:
+            if not models.alive:
                 raise CommandError("The runtime has stopped unexpectedly. The log above has the reason.")
-        runtime.stop()
+        models.stop()

@@ -51,6 +51,10 @@ STATEMENTS = {
         WHERE message.imported IS NULL AND message.author_id IS NOT NULL AND message.correction_of_id IS NULL
           AND NOT (message.deleted AND message.withdrawn)  -- perhaps undone: its task is open again
           AND NOT EXISTS (SELECT FROM tasks_task WHERE result_message_id = message.id)
+          AND NOT EXISTS (  -- given from a chat
+              SELECT FROM trees_donation given CROSS JOIN jsonb_each_text(given.messages) AS pair
+              WHERE given.tree_id = message.tree_id AND pair.value = message.id::text
+          )
         UNION ALL
         SELECT 'review ' || review.id, 'the answer to a task', 'no task' FROM trees_review review
         WHERE review.kind IN ('review', 'gold', 'repeat')

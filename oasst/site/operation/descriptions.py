@@ -180,6 +180,13 @@ _CLOCK = (
         is_long=True,
     ),
     Description(
+        "trees.schedules.propose_hard_prompts",
+        _("Propose questions that were answered badly"),
+        Group.COLLECTION,
+        _("Proposes questions of chats that were answered badly to moderators, as prompts."),
+        _("Nothing new is proposed, and what was proposed from deleted chats stays out of sight until the next run."),
+    ),
+    Description(
         "trees.schedules.predict_quality",
         _("Predict what reviewers will say"),
         Group.COLLECTION,

@@ -36,6 +36,7 @@ from oasst.site.models import Notice, NoticeAccount
 from tasks.models import Draft, Task
 from trees import acts as tree_acts
 from trees.models import (
+    Donation,
     Message,
     Practice,
     Ranking,
@@ -273,6 +274,12 @@ PARTS = (
         {"turn__model": "model"},
     ),
     Part(
+        "donations",
+        _("chats that you gave to the data set"),
+        lambda user: Donation.objects.filter(user=user),
+        ("chat_id", "tree_id", "masked", "given_at"),
+    ),
+    Part(
         "chat_votes",
         _("your thumbs on answers of the assistant"),
         lambda user: Vote.objects.filter(user=user),
@@ -345,6 +352,8 @@ ELSEWHERE = {
             *("trees.Withdrawal.decided_by", "trees.Purge.person", "trees.Purge.actor", "trees.Purge.undo_actor"),
             *("trees.PolicyVersion.created_by", "trees.PolicyVersion.put_in_force_by", "trees.PolicyRun.started_by"),
             *("trees.NearDuplicate.decided_by", "trees.Snapshot.created_by", "inference.ChatReport.resolved_by"),
+            "inference.TrainingRun.asked_by",
+            "trees.HardPrompt.decided_by",
             *("leaderboard.TrollStanding.person", "accounts.SiteSettings.changed_by"),
             *("site.BulkAct.moderator", "site.BulkAct.stopped_by", "site.BulkAct.undone_by"),
             *("site.DeskClaim.moderator", "site.DeskDecision.moderator", "site.Escalation.passed_by"),

@@ -41,7 +41,7 @@ class FakeHub:
 
 
 def _is_large(path: str) -> bool:
-    return path.endswith((".parquet", ".zst"))
+    return path.endswith((".parquet", ".zst", ".safetensors"))
 
 
 def _oid(path: str, content: bytes) -> str:
@@ -111,12 +111,12 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                 return 200, {"objects": [self.large_file(one) for one in json.loads(body)["objects"]]}
             _, _, kind, owner, name, *rest = path.split("/")
             repository = hub.repositories.get(f"{owner}/{name}")
-            if kind != "datasets" or repository is None:
+            if kind not in ("datasets", "models") or repository is None:
                 return 404, {"error": "Repository not found"}
             return self.about(repository, f"{owner}/{name}", rest, body)
 
         def create(self, wanted: dict[str, Any]) -> tuple[int, Any]:
-            assert wanted["type"] == "dataset"
+            assert wanted.get("type", "model") in ("dataset", "model")
             name = f"{wanted['organization']}/{wanted['name']}"
             if name in hub.repositories:
                 return 409, {"error": "You already created this repo", "url": f"{hub.url}/datasets/{name}"}

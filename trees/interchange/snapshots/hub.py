@@ -1,18 +1,16 @@
 """Push a snapshot to a data set repository of the Hugging Face hub, as one commit with the name as its tag."""
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from oasst.core.errors import Busy, Conflict, Invalid
+from oasst.core.errors import Conflict
+from oasst.core.hub import hub_api, readable_hub_errors, require_token
 from trees.interchange.snapshots.manifest import MANIFEST, SUMS
 
-_SECONDS = "30"
 _OF_THE_HUB = {".gitattributes", "README.md"}
 """What a repository may have besides a snapshot."""
 
@@ -35,13 +33,9 @@ def push(
     Raise Invalid (the name of the repository, no token, refused by the hub), Conflict if the repository has something
     else in it, Busy if the hub cannot be reached.
     """
-    if not token:
-        raise Invalid(
-            "HF_TOKEN is not set. Make a token that may write at https://huggingface.co/settings/tokens.",
-            code="hub_token",
-        )
-    api = _api(endpoint, token)
-    with _readable_errors(repository):
+    require_token(token)
+    api = hub_api(endpoint, token)
+    with readable_hub_errors(repository):
         url = api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
         before = api.dataset_info(repository).sha
         _refuse_other_files(api, repository, before)
@@ -93,49 +87,3 @@ def _manifest(api: Any, repository: str, commit: str) -> bytes:
         except EntryNotFoundError:
             return b""
         return Path(path).read_bytes()
-
-
-def _api(endpoint: str | None, token: str) -> Any:
-    # Read when the library is imported. By the older protocol the hub names each file by its SHA-256 and checks it.
-    for variable, value in {
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_HUB_ETAG_TIMEOUT": _SECONDS,
-    }.items():
-        os.environ.setdefault(variable, value)
-    from huggingface_hub import HfApi
-
-    return HfApi(endpoint=endpoint, token=token)
-
-
-@contextmanager
-def _readable_errors(repository: str) -> Iterator[None]:
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
-
-    try:
-        yield
-    except HFValidationError as error:
-        raise Invalid(
-            f"{repository!r} is no name of a repository. Write ORGANIZATION/NAME.", code="hub_repository"
-        ) from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        if status in (401, 403, 404):
-            raise Invalid(
-                f"The hub does not let HF_TOKEN write to {repository} ({status}).", code="hub_token"
-            ) from error
-        if status < 500 and status != 429:
-            reason = error.server_message or f"status {status}"
-            raise Invalid(f"The hub refused the push to {repository}: {reason}", code="hub_refused") from error
-        raise Busy(
-            f"The hub did not take the push to {repository}: status {status}.", code="hub_down", retry_after=60
-        ) from error
-    except (HTTPError, OSError, RuntimeError) as error:
-        raise Busy(
-            f"The hub did not take the push to {repository}: {_first_line(error)}", code="hub_down", retry_after=60
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error.__cause__ or error).strip().partition("\n")[0][:200] or type(error).__name__

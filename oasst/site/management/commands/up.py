@@ -19,6 +19,7 @@ from django.core.management import CommandError, call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
 from django.db.utils import OperationalError
 
+from inference.runs import environment
 from inference.turns import local_engine
 from oasst.core import redaction
 from oasst.core.command_lines import manage_command
@@ -91,6 +92,8 @@ class Command(BaseCommand):
         if first_run.ensure_metrics_token():
             self._say(f"The token for /metrics stands in {settings.KEPT_METRICS_TOKEN}.")
         self._fetch_models()
+        if settings.OASST_TRAINING and (missing := environment.missing_in_words()):
+            self._say(f"{missing} Until then trainings wait.")
         if demo:
             if "seed_demo" not in get_commands():
                 raise CommandError("There is no command seed_demo in this installation.")
@@ -215,6 +218,10 @@ def programs(listeners: Sequence[int]) -> list[Program]:
     ]
     has_engine = settings.OASST_ENGINE == "worker" and settings.OASST_CHAT_MODEL != "none"
     engine = [Program("engine", [*manage_py, "run_engine", "--skip-checks"], shared, waits=True)] if has_engine else []
+    has_trainer = settings.OASST_TRAINING and not environment.missing_packages()
+    trainer = (
+        [Program("trainer", [*manage_py, "run_trainer", "--skip-checks"], shared, waits=True)] if has_trainer else []
+    )
     # Threads, not forked processes: jobs mostly wait for the database, and one process has one pool of connections,
     # takes half the memory and leaves no orphans when it is killed.
     worker = ["worker", "--pool", "threads", "--concurrency", str(settings.WORKER_THREADS)]
@@ -222,6 +229,7 @@ def programs(listeners: Sequence[int]) -> list[Program]:
     return [
         *web,
         *engine,
+        *trainer,
         Program("worker", [*celery, *worker, "--loglevel", level], shared, waits=True),
         Program("beat", [*celery, "beat", "--loglevel", level], shared, waits=True),
     ]

@@ -1,0 +1,1 @@
+"""Two answers side by side, without names: which one is better?"""

@@ -1,0 +1,1 @@
+"""Which models there are, who may choose them, and how they came to be."""
