@@ -1,6 +1,7 @@
 """A tiny model, made once, and engines that stop with their test."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class Brake:
         # More than a normal answer has (1,024 by default), fewer than an endless one.
         self.at = 1400
         self._released = threading.Event()
-        self._held: dict[str, Step] = {}
+        self._held: dict[Batch, dict[str, Step]] = defaultdict(dict)  # each model has a batch
         step = Batch.step
         monkeypatch.setattr(Batch, "step", lambda batch, seconds: self._step(batch, seconds, step))
 
@@ -72,12 +73,13 @@ class Brake:
         self._released.set()
 
     def _step(self, batch: Batch, seconds: float, step: Callable[[Batch, float], Step | None]) -> Step | None:
-        if self._released.is_set() and self._held:
-            return self._held.pop(next(iter(self._held)))
+        held = self._held[batch]
+        if self._released.is_set() and held:
+            return held.pop(next(iter(held)))
         found = step(batch, seconds)
         if found is None or found.failed or self._released.is_set() or len(found.token_ids) < self.at:
             return found
-        self._held[found.request_id] = found  # each step has all tokens so far, so the last one is enough
+        held[found.request_id] = found  # each step has all tokens so far, so the last one is enough
         return None
 
 

@@ -211,7 +211,7 @@ def test_a_model_that_is_never_idle_gives_its_place_too(
     alice: User, bob: User, serving: StartModels, brake: Brake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ends its answers and begins no more; what waits for it is answered when its place is free again."""
-    monkeypatch.setattr(models_in_memory, "RESIDENCE_SECONDS", 0.0)
+    monkeypatch.setattr(models_in_memory, "RESIDENCE_SECONDS", 1.0)  # none would begin with 0
     brake.hold(30)
     models = serving()
     first = asked_with(alice, "second")
