@@ -14,8 +14,9 @@ from django.utils.translation import gettext_lazy as _
 
 from inference.engine import weights
 from inference.engine.base import EngineError
+from inference.folders import folder_of_row
 from inference.models import Evaluation, ServedModel
-from inference.registry import models, offer, stages
+from inference.registry import offer, stages
 from inference.registry.lineage import Ancestor, lineage_of
 from oasst.accounts.groups import ADMINISTER
 from oasst.core.audit.reading import entries_about
@@ -82,7 +83,7 @@ class ServedModelAdmin(ReadOnlyAdmin):
     def on_disk(self, model: ServedModel) -> str:
         # The folder of the row, without a statement for each.
         try:
-            folder = models.folder_of_row(model)
+            folder = folder_of_row(model)
         except EngineError:
             return gettext("missing")
         size = weights.stored_bytes(folder)

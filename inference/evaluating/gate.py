@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from inference.evaluating.report import Figure, Measure, Report
-from inference.evaluating.settings import read_yaml, sentence_of
+from inference.evaluating.settings import sentence_of
 from inference.training.errors import TrainingError
+from inference.training.yaml_settings import read_yaml
 
 DEFAULT_GATE = Path(__file__).with_name("default_gate.yaml")
 _KINDS = ("not_worse_by", "better_by", "at_least", "at_most")

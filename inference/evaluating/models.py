@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inference.engine import weights
 from inference.engine.base import EngineError
 from inference.engine.chat_template import ChatTemplate
 from inference.engine.loading import LoadedModel, load
 from inference.evaluating.report import ModelFacts
 from inference.training.errors import TrainingError
-from inference.training.models import weights_digest
 
 
 @dataclass
@@ -35,9 +35,9 @@ def open_model(folder: Path, name: str, threads: int = 0) -> Opened:
     except EngineError as error:
         raise TrainingError(str(error), code="base") from error
     parameters = 0
-    for weights in loaded.model.parameters():
-        parameters += weights.numel()
-        if not bool(torch.isfinite(weights).all()):
+    for tensor in loaded.model.parameters():
+        parameters += tensor.numel()
+        if not bool(torch.isfinite(tensor).all()):
             raise broken(name)
     facts = facts_of(folder, name).model_copy(update={"parameters": parameters})
     return Opened(loaded, facts)
@@ -65,7 +65,7 @@ def refuse_reward_model(folder: Path) -> None:
 
 def facts_of(folder: Path, name: str) -> ModelFacts:
     """Return what decides how the model answers, without loading it."""
-    return ModelFacts(name=name, digest=weights_digest(folder), template=_template_digest(folder))
+    return ModelFacts(name=name, digest=weights.digest(folder), template=_template_digest(folder))
 
 
 def _template_digest(folder: Path) -> str:

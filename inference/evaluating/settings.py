@@ -5,15 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from inference.training.errors import TrainingError
-
-
-def _words(value: Any) -> Any:
-    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
-
+from inference.training.yaml_settings import parse_changes, read_yaml, words
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -26,7 +21,7 @@ class Settings(BaseModel):
 
     part: Literal["test", "validation"] = "test"
     """Of the snapshot; trainings see neither, but look at the losses of the validation part."""
-    langs: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
+    langs: Annotated[tuple[str, ...], BeforeValidator(words)] = ()
     """Languages of the prompts; all if empty."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 20240107
     """Which prompts are drawn, and what the models answer."""
@@ -56,7 +51,7 @@ class Settings(BaseModel):
     judge_url: str = ""
     """Base address of a server with OpenAI's protocol, such as http://localhost:8001/v1, whose model is the judge."""
     judge_model: str = ""
-    tasks: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
+    tasks: Annotated[tuple[str, ...], BeforeValidator(words)] = ()
     """Files of tasks with known answers, in the layout of lm-evaluation-harness; none if empty."""
     most_questions: Count = 200
     """Of each task; 0 for all."""
@@ -77,15 +72,7 @@ class Settings(BaseModel):
 def read_settings(file: Path | None = None, changes: Sequence[str] = ()) -> Settings:
     """Return the settings. `changes` are of the form `key=value`, values as in YAML. Raise TrainingError (`config`)."""
     values = read_yaml(file) if file is not None else {}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise TrainingError(f"{change!r} is no setting: write key=value.", code="config")
-        try:
-            values[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            values[key.strip()] = value
-    return from_values(values)
+    return from_values({**values, **parse_changes(changes)})
 
 
 def from_values(values: Mapping[str, Any]) -> Settings:
@@ -94,17 +81,6 @@ def from_values(values: Mapping[str, Any]) -> Settings:
         return Settings.model_validate(dict(values))
     except ValidationError as error:
         raise TrainingError(sentence_of(error, Settings), code="config") from error
-
-
-def read_yaml(file: Path) -> dict[str, Any]:
-    """Raise TrainingError (`config`)."""
-    try:
-        found = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"{file} cannot be read: {error}", code="config") from error
-    if not isinstance(found, dict):
-        raise TrainingError(f"{file} must have lines of the form key: value.", code="config")
-    return {str(key): value for key, value in found.items()}
 
 
 def sentence_of(error: ValidationError, kind: type[BaseModel]) -> str:

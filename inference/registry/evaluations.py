@@ -26,9 +26,8 @@ from inference.evaluating.models import facts_of
 from inference.evaluating.page import Line, parts, write_page
 from inference.evaluating.report import FORMAT, Report
 from inference.evaluating.settings import Settings
+from inference.folders import below_home, folder_of_row, from_home
 from inference.models import Evaluation, ServedModel
-from inference.registry.models import folder_of_row
-from inference.runs.folders import below_home, from_home
 from inference.training.snapshot import SnapshotFolder
 from oasst.accounts.models import User
 from oasst.core.audit.recording import record

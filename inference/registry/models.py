@@ -1,7 +1,6 @@
 """The models that the site knows: where their files are, and how trained and fetched ones come into the registry."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +10,7 @@ from django.utils.translation import gettext as _
 from inference import acts
 from inference.engine import fetching, weights
 from inference.engine.base import EngineError
+from inference.folders import folder_of
 from inference.models import ServedModel, TrainingRun
 from oasst.core.audit.recording import record
 from oasst.core.errors import Conflict, NotFound
@@ -19,20 +19,6 @@ from oasst.core.locks import advisory_lock
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9.]+")
 _NO_CHAT = ("reward",)
 """Methods whose models give scores, and write nothing."""
-
-
-def folder_of(name: str) -> Path:
-    """Return where the files of this model are, whether they are there or not. One statement.
-
-    Raise EngineError for a text that cannot be the name of a model.
-    """
-    return folder_of_row(ServedModel.objects.filter(name=name).only("folder").first() or ServedModel(name=name))
-
-
-def folder_of_row(row: ServedModel) -> Path:
-    """Return the same for a row that was read already."""
-    home: Path = settings.OASST_HOME
-    return home / row.folder if row.folder else fetching.folder_of(row.name, home / "models")
 
 
 def is_here(name: str) -> bool:

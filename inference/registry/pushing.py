@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 from django.conf import settings
 
 from inference.engine.fetching import is_fetched
+from inference.folders import folder_of
 from inference.models import ServedModel
-from inference.registry import models, stages
+from inference.registry import stages
 from inference.registry.lineage import Ancestor, lineage_of
 from oasst.core.errors import Conflict, NotFound
 from oasst.core.hub import hub_api, readable_hub_errors, require_token
@@ -50,7 +51,7 @@ def push(
             "…` says it.",
             code="license",
         )
-    folder = models.folder_of(name)
+    folder = folder_of(name)
     if not is_fetched(folder):
         raise Conflict(f"The files of {name} are not on this machine.", code="model_missing")
     with readable_hub_errors(repository), TemporaryDirectory() as scratch:

@@ -13,8 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from inference import acts
+from inference.folders import below_home, from_home
 from inference.models import TrainingRun
-from inference.runs.folders import below_home, from_home
 from inference.runs.keys import digest_of, key_of
 from oasst.accounts.access import require_administrator
 from oasst.accounts.models import User

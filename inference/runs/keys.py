@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inference.engine import weights
 from oasst.core.errors import Invalid
 
 if TYPE_CHECKING:  # needs packages that only machines have which train
@@ -28,6 +29,4 @@ def digest_of(folder: Path) -> str:
     """Return the digest of the weights of a model. Raise Invalid `no_model` if none is there."""
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise Invalid(f"There is no model in {folder} (config.json and *.safetensors).", code="no_model")
-    from inference.training.models import weights_digest
-
-    return weights_digest(folder)
+    return weights.digest(folder)

@@ -7,7 +7,6 @@ from the last checkpoint. One that lost its lease ends at its next step and writ
 import fcntl
 import math
 import os
-import resource
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,14 +20,14 @@ from django.db import connection
 from django.db.utils import DatabaseError, InterfaceError
 from psycopg_pool import PoolTimeout
 
+from inference.engine import weights
+from inference.folders import below_home, folder_of_run, folder_of_snapshot, from_home
 from inference.models import TrainingRun
 from inference.runs import leases, signs
-from inference.runs.folders import below_home, folder_of_run, folder_of_snapshot, from_home
 from inference.runs.leases import Ending, Noted, claim
-from inference.training.base import Done, Hooks, Progress, Stopped, Training
+from inference.training.base import Done, Hooks, Progress, Stopped, Training, peak_bytes
 from inference.training.config import from_values
 from inference.training.errors import TrainingError
-from inference.training.models import weights_digest
 from inference.training.snapshot import SnapshotFolder, open_snapshot
 from oasst.core.errors import Conflict
 
@@ -130,7 +129,7 @@ def _done(done: Done, figures: Mapping[str, float]) -> Ending:
 
 def _training(run: TrainingRun) -> Training:
     base = from_home(run.base_folder)
-    if weights_digest(base) != run.base_digest:
+    if weights.digest(base) != run.base_digest:
         raise TrainingError(
             f"The model {run.base} in {base} is not the one that this training was asked for: ask for a new training, "
             "or put the former weights back.",
@@ -268,7 +267,7 @@ class _Held:
         if not force and (not self._points or now - self._noted_at < NOTE_SECONDS):
             return
         self._noted_at = now
-        noted = Noted(self._step, self._steps, self.figures, self._points, now - self._counted_at, _peak_bytes())
+        noted = Noted(self._step, self._steps, self.figures, self._points, now - self._counted_at, peak_bytes())
         try:
             holds = leases.note(self._run.pk, self._owner, noted)
         except _DATABASE_AWAY as error:
@@ -294,8 +293,3 @@ class _Held:
                     raise
                 log.warning("training_database_away", reason=str(error))
                 self._ended.wait(1)
-
-
-def _peak_bytes() -> int:
-    """Return the most memory that this process had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,5 +1,7 @@
 """What a training is, and what it tells its caller."""
 
+import resource
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,3 +58,9 @@ class Done:
 
 class Stopped(Exception):
     """The caller asked for it. A checkpoint is there."""
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process had so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

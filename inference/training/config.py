@@ -7,15 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from inference.training.errors import TrainingError
-
-
-def _words(value: Any) -> Any:
-    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
-
+from inference.training.yaml_settings import parse_changes, read_yaml, words
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -29,7 +24,7 @@ class Common(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    langs: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
+    langs: Annotated[tuple[str, ...], BeforeValidator(words)] = ()
     """Languages of the prompts; all if empty."""
     most_samples: Count = 0
     """Take only so many, the same ones for the same seed; 0 for all."""
@@ -139,13 +134,8 @@ def read_config(method: str, file: Path | None = None, changes: Sequence[str] = 
 
     Raise TrainingError (`config`) that names each wrong key, and what it may be.
     """
-    values = _read(file) if file is not None else {}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise TrainingError(f"{change!r} is no setting: write key=value.", code="config")
-        values[key.strip()] = _parse(value)
-    return from_values(method, values)
+    values = read_yaml(file, may_be_empty=True) if file is not None else {}
+    return from_values(method, {**values, **parse_changes(changes)})
 
 
 def from_values(method: str, values: Mapping[str, Any]) -> Common:
@@ -165,22 +155,3 @@ def _sentence(method: str, kind: type[Common], found: Any) -> str:
     if found["type"] == "extra_forbidden":
         return f"{method} has no setting {name!r}. It has: {', '.join(sorted(kind.model_fields))}."
     return f"{name} is {found['input']!r}: {found['msg']}."
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"{file} cannot be read: {error}", code="config") from error
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise TrainingError(f"{file} must have lines of the form key: value.", code="config")
-    return {str(key): value for key, value in found.items()}
-
-
-def _parse(value: str) -> Any:
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
-        return value

@@ -1,8 +1,6 @@
 """What a training will cost on this machine, found by doing its first steps in a folder that is thrown away."""
 
 import math
-import resource
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -10,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.training import running
-from inference.training.base import Hooks, Training
+from inference.training.base import Hooks, Training, peak_bytes
 
 _STEPS = 3
 
@@ -38,7 +36,7 @@ def estimate(training: Training) -> Estimate:
     steps = config.most_steps or math.ceil(each_epoch * config.epochs)
     # The first step also pays for what is set up once.
     typical = sorted(clock.seconds)[len(clock.seconds) // 2]
-    return Estimate(len(trainer.train_dataset), steps, steps * typical, _peak_bytes())
+    return Estimate(len(trainer.train_dataset), steps, steps * typical, peak_bytes())
 
 
 def _clock() -> Any:
@@ -56,8 +54,3 @@ def _clock() -> Any:
             self.seconds.append(time.monotonic() - self._since)
 
     return Clock()
-
-
-def _peak_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

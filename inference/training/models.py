@@ -1,6 +1,5 @@
 """Load a model to train, and write a trained one so that it appears complete or not at all."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -159,12 +158,3 @@ def write_model(model: Any, tokenizer: Any, folder: Path, about: Mapping[str, An
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise TrainingError(f"The model cannot be written to {folder}: {error}", code="disk") from error
-
-
-def weights_digest(folder: Path) -> str:
-    """Return the SHA-256 over the weights of a model, whatever the files they are in."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from inference.engine import weights
 from inference.engine.base import Message
 from inference.training.config import Grpo, Online
 from inference.training.errors import TrainingError
 from inference.training.judging import Judge
-from inference.training.models import weights_digest
 from inference.training.samples import Funnel
 
 
@@ -88,4 +88,4 @@ def _asking(judge: Judge) -> Callable[..., list[float]]:
 
 def source_of(config: Online) -> dict[str, Any]:
     """Return what decides the weights beside the configuration: the weights of the reward model."""
-    return {"reward_model": weights_digest(Path(config.reward_model))}
+    return {"reward_model": weights.digest(Path(config.reward_model))}

@@ -12,6 +12,7 @@ import shutil
 import time
 from typing import Any
 
+from inference.engine import weights
 from inference.engine.chat_template import BadTemplate, ChatTemplate
 from inference.engine.quiet import quieten
 from inference.training import samples
@@ -25,7 +26,6 @@ from inference.training.models import (
     load_tokenizer,
     pad_apart,
     precision_of,
-    weights_digest,
     write_model,
 )
 from inference.training.packing import as_row, pack
@@ -61,7 +61,7 @@ def run(training: Training, hooks: Hooks | None = None) -> Done:
         ) from error
     except OSError as error:
         raise TrainingError(f"{training.folder} cannot be written: {error}", code="disk") from error
-    digest = weights_digest(training.folder / MODEL)
+    digest = weights.digest(training.folder / MODEL)
     return Done(training.folder / MODEL, digest, steps, time.monotonic() - started, figures, funnels)
 
 
@@ -83,7 +83,7 @@ def _done_before(training: Training) -> Done | None:
     about = json.loads((folder / ABOUT).read_text())
     if {name: about[name] for name in _source(training)} != _source(training):
         raise TrainingError(f"{folder} is another model: train into an empty folder.", code="folder")
-    return Done(folder, weights_digest(folder), about["steps"], 0.0, about["figures"], about["data"])
+    return Done(folder, weights.digest(folder), about["steps"], 0.0, about["figures"], about["data"])
 
 
 def prepare(training: Training, hooks: Hooks) -> tuple[Any, dict[str, Any]]:
@@ -247,5 +247,5 @@ def _source(training: Training) -> dict[str, Any]:
         "method": training.method,
         "config": training.config.model_dump(mode="json"),
         "snapshot": training.snapshot.digest,
-        "base": weights_digest(training.base),
+        "base": weights.digest(training.base),
     }

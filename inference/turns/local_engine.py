@@ -16,8 +16,9 @@ from psycopg_pool import PoolTimeout
 
 from inference.engine import fetching, weights
 from inference.engine.base import Engine, EngineError
+from inference.folders import folder_of
 from inference.policy import current_policy
-from inference.registry import models, offer
+from inference.registry import offer
 from inference.turns.models_in_memory import ModelsInMemory, NotFetched
 from oasst.core.shutdown import on_shutdown
 
@@ -47,7 +48,7 @@ def open_engine(name: str) -> Engine:
             slots=settings.ENGINE_SLOTS,
             context=settings.ENGINE_CONTEXT,
         )
-    folder = models.folder_of(name)
+    folder = folder_of(name)
     if not fetching.is_fetched(folder):
         raise NotFetched(f"The chat model is not here: run `./manage.py fetch_model {name}` (looked in {folder}).")
     from inference.engine import torch_engine
@@ -72,7 +73,7 @@ def _shortage(name: str) -> str:
     from inference.engine import loading
 
     free = weights.available_memory()
-    folder = models.folder_of(name)
+    folder = folder_of(name)
     if free is None or not fetching.is_fetched(folder) or loading.uses_gpu():
         return ""
     try:

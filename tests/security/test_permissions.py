@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.db import connection
@@ -18,7 +17,6 @@ from django.utils import timezone
 
 from inference.chats import moderation
 from inference.models import ChatReport, TrainingRun
-from inference.registry.stages import set_stage
 from oasst.accounts import account_changes, api_clients, appeals, warnings
 from oasst.accounts.groups import GROUPS, Duty, allows
 from oasst.accounts.models import AccountWarning, ApiClient, Appeal, BanProposal, MergeProposal, PurgeProposal, User
@@ -29,7 +27,18 @@ from tests.factories import growing_tree, new_person, new_prompt, new_reply
 from tests.paths import ROOT
 from tests.security import permissions
 from tests.security.permissions import ACTORS, MODELS, ON_CONVERSATIONS, PAGES, RESULTS, ROLES, actions, expected, rows
-from tests.security.roles import FORM, World, addresses, new_world, path_of, record_writes, rolled_back, verdict
+from tests.security.roles import (
+    FORM,
+    World,
+    addresses,
+    model_with_files,
+    new_world,
+    path_of,
+    record_writes,
+    rolled_back,
+    staged_model,
+    verdict,
+)
 from trees.contributing import reactions, withdrawal
 from trees.enrichment import pairs
 from trees.lifecycle.policy import TreePolicy
@@ -308,17 +317,6 @@ to a preview.
 """
 
 
-def _model_with_files(world: World) -> None:
-    folder = settings.OASST_HOME / "models" / "better"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text("{}")
-
-
-def _staged_model(world: World) -> None:
-    _model_with_files(world)
-    set_stage("better", "staff", by=None)
-
-
 READY: dict[str, Callable[[World], Any]] = {
     "accounts.user unban": _banned,
     "accounts.user withdraw": _proposed_ban,
@@ -333,11 +331,11 @@ READY: dict[str, Callable[[World], Any]] = {
     "trees.policyversion go_back": _of_the_past,
     "trees.policyrun stop": _under_way,
     "inference.trainingrun resume": _stopped_training,
-    "inference.servedmodel to_staff": _model_with_files,
-    "inference.servedmodel to_share": _model_with_files,
-    "inference.servedmodel to_everybody": _model_with_files,
-    "inference.servedmodel withdraw": _staged_model,
-    "inference.servedmodel roll_back": _staged_model,
+    "inference.servedmodel to_staff": model_with_files,
+    "inference.servedmodel to_share": model_with_files,
+    "inference.servedmodel to_everybody": model_with_files,
+    "inference.servedmodel withdraw": staged_model,
+    "inference.servedmodel roll_back": staged_model,
     "trees.webhook switch_on": _switched_off,
     "accounts.apikey revoke": _second_key,
     "trees.message mark_gold": _accepted,

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.contrib import admin
 from django.core.management import call_command, get_commands
 from django.db.models import Model
@@ -19,14 +18,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from inference.models import TrainingRun
-from inference.registry.stages import set_stage
 from oasst.accounts import account_bans, api_clients
 from oasst.accounts.models import ApiClient, Appeal, Ban, SiteSettings, User
 from oasst.accounts.site_settings import changing
 from oasst.core.models import AuditEntry
 from tests.factories import growing_tree, new_person, new_reply
 from tests.paths import ROOT
-from tests.security.roles import World, new_world, rolled_back
+from tests.security.roles import World, model_with_files, new_world, rolled_back, staged_model
 from tests.security.urls_table import every_operation
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
@@ -137,17 +135,6 @@ def stopped_training(world: World) -> None:
     TrainingRun.objects.filter(pk=world.rows["inference.trainingrun"].pk).update(state="stopped")
 
 
-def with_files(world: World) -> None:
-    folder = settings.OASST_HOME / "models" / "better"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text("{}")
-
-
-def staged(world: World) -> None:
-    with_files(world)
-    set_stage("better", "staff", by=None)
-
-
 def nothing(world: World) -> None:
     pass
 
@@ -209,11 +196,11 @@ ACTIONS: dict[tuple[str, str], tuple[list[str], Callable[[World], None]]] = {
     ("inference.chatreport", "resolve"): (["chat_report.settle"], nothing),
     ("inference.trainingrun", "stop"): (["training.stop"], nothing),
     ("inference.trainingrun", "resume"): (["training.resume"], stopped_training),
-    ("inference.servedmodel", "to_staff"): (["model.stage"], with_files),
-    ("inference.servedmodel", "to_share"): (["model.stage"], with_files),
-    ("inference.servedmodel", "to_everybody"): (["model.stage"], with_files),
-    ("inference.servedmodel", "withdraw"): (["model.stage"], staged),
-    ("inference.servedmodel", "roll_back"): (["model.roll_back"], staged),
+    ("inference.servedmodel", "to_staff"): (["model.stage"], model_with_files),
+    ("inference.servedmodel", "to_share"): (["model.stage"], model_with_files),
+    ("inference.servedmodel", "to_everybody"): (["model.stage"], model_with_files),
+    ("inference.servedmodel", "withdraw"): (["model.stage"], staged_model),
+    ("inference.servedmodel", "roll_back"): (["model.roll_back"], staged_model),
     ("core.waitingjob", "try_now"): (["job.retry"], nothing),
     ("core.waitingjob", "give_up"): (["job.give_up"], nothing),
 }

@@ -8,6 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from inference.engine import weights
 from inference.engine.base import EngineError
+from inference.folders import folder_of
 from inference.models import ServedModel
 from inference.registry import models, offer
 from inference.registry.stages import roll_back, set_stage, verdict_of
@@ -94,4 +95,4 @@ class Command(ServiceCommand):
     def _size(self, row: ServedModel) -> str:
         if not models.is_here(row.name):
             return "missing"
-        return f"{weights.stored_bytes(models.folder_of(row.name)) / 1e6:.0f} MB"
+        return f"{weights.stored_bytes(folder_of(row.name)) / 1e6:.0f} MB"

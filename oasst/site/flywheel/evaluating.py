@@ -6,10 +6,10 @@ from uuid import UUID
 
 from inference.evaluating.gate import read_gate
 from inference.evaluating.settings import read_settings
+from inference.folders import folder_of_base, folder_of_run
 from inference.models import Evaluation, ServedModel
 from inference.registry.evaluations import Subject, evaluate
 from inference.registry.models import register_fetched
-from inference.runs.folders import folder_of_base, folder_of_run
 from inference.training.running import MODEL
 from inference.training.snapshot import open_snapshot
 from oasst.accounts.models import User

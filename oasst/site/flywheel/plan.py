@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inference.evaluating import settings as evaluating
 from inference.training.config import Common, from_values
 from inference.training.errors import TrainingError
+from inference.training.yaml_settings import parse_value, read_yaml, words
 from oasst.core.errors import Invalid
 
 Settings = dict[str, Any]
@@ -77,12 +77,9 @@ def _change(values: dict[str, Any], change: str) -> None:
     if not equals:
         raise Invalid(f"{change!r} is no setting: write for example sft.epochs=2.", code="plan")
     part, dot, key = path.strip().partition(".")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = text
+    value = parse_value(text)
     if not dot:
-        values[part] = [word.strip() for word in text.split(",")] if part == "steps" else value
+        values[part] = words(value) if part == "steps" else value
         return
     inner = values.get(part) or {}
     if not isinstance(inner, Mapping):
@@ -92,9 +89,6 @@ def _change(values: dict[str, Any], change: str) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise Invalid(f"{file} cannot be read: {error}", code="plan") from error
-    if found is not None and not isinstance(found, dict):
-        raise Invalid(f"{file} must have lines of the form key: value.", code="plan")
-    return {str(key): value for key, value in (found or {}).items()}
+        return read_yaml(file, may_be_empty=True)
+    except TrainingError as error:
+        raise Invalid(error.message, code="plan") from error

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from inference.runs.folders import folder_of_snapshot
+from inference.folders import folder_of_snapshot
 from oasst.core.errors import Invalid
 from trees.interchange.progress import CountDone
 from trees.interchange.snapshots.folder import write_folder

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from inference.folders import folder_of_base
 from inference.models import TrainingRun
 from inference.runs import asking
-from inference.runs.folders import folder_of_base
 from inference.training.config import Common, Online, read_config
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid

@@ -12,12 +12,12 @@ from pathlib import Path
 from django.conf import settings
 
 from inference.evaluating.gate import Gate
+from inference.folders import folder_of_base, from_home
 from inference.models import Evaluation, ServedModel, TrainingRun
 from inference.registry import stages
 from inference.registry.evaluations import Subject, evaluate
 from inference.registry.models import register_trained
 from inference.runs import asking, leases, working
-from inference.runs.folders import folder_of_base, from_home
 from inference.training.base import Progress, Training
 from inference.training.errors import TrainingError
 from inference.training.snapshot import open_snapshot

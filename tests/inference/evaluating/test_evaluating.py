@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from inference.engine import weights
 from inference.engine.base import Message
 from inference.evaluating.evaluating import evaluate
 from inference.evaluating.gate import decide, read_gate
@@ -20,7 +21,6 @@ from inference.evaluating.models import open_model
 from inference.evaluating.report import Report
 from inference.evaluating.settings import read_settings
 from inference.training.errors import TrainingError
-from inference.training.models import weights_digest
 from inference.training.samples import Funnel
 from tests.inference.evaluating.conftest import QUICK, WITHOUT_SAFETY, Trained
 from tests.inference.training.making import GOOD, chat, thread, write_snapshot
@@ -119,8 +119,8 @@ def test_the_same_question_has_the_same_answer(trained: Trained) -> None:
 
 
 def test_where_it_comes_from(report: Report, trained: Trained) -> None:
-    assert report.model.digest == weights_digest(trained.good)
-    assert report.against is not None and report.against.digest == weights_digest(trained.base)
+    assert report.model.digest == weights.digest(trained.good)
+    assert report.against is not None and report.against.digest == weights.digest(trained.base)
     assert report.reward_model is not None and report.snapshot == trained.snapshot.digest
     assert len(report.model.template) == 64 and report.model.parameters > 0
     assert set(report.sources) == {"safety_prompts.yaml"} and report.settings["seed"] == QUICK.seed

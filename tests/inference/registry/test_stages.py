@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from inference.folders import folder_of
 from inference.models import Evaluation, ServedModel, TrainingRun
 from inference.registry import offer
-from inference.registry.models import folder_of, register_fetched, register_trained
+from inference.registry.models import register_fetched, register_trained
 from inference.registry.stages import roll_back, set_stage
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from inference.folders import folder_of_snapshot
 from inference.models import TrainingRun
 from inference.runs import asking
-from inference.runs.folders import folder_of_snapshot
 from inference.training.config import from_values
 from inference.training.snapshot import SnapshotFolder, open_snapshot
 from tests.inference.training.making import rows_of_all_forms, write_snapshot

@@ -12,9 +12,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from inference.folders import folder_of_run
 from inference.models import TrainingRun
 from inference.runs import asking, leases
-from inference.runs.folders import folder_of_run
 from inference.runs.keys import digest_of
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound

@@ -11,9 +11,9 @@ import pytest
 from django.conf import settings as site
 from django.db import connection
 
+from inference.folders import folder_of_run, folder_of_snapshot
 from inference.models import TrainingRun
 from inference.runs import asking
-from inference.runs.folders import folder_of_run, folder_of_snapshot
 from inference.training.base import Training
 from inference.training.config import from_values
 from inference.training.running import run as train

@@ -13,12 +13,12 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
+from inference.engine import weights
+from inference.folders import folder_of_run, folder_of_snapshot
 from inference.models import TrainingPoint, TrainingRun
 from inference.runs import asking, leases, points, working
-from inference.runs.folders import folder_of_run, folder_of_snapshot
 from inference.training.base import Hooks, Progress, Training
 from inference.training.errors import TrainingError
-from inference.training.models import weights_digest
 from oasst.core.errors import Conflict
 from tests.inference.runs.conftest import Ask
 from tests.inference.runs.performing import STEPS, Counting
@@ -328,6 +328,6 @@ def test_a_real_training(ask: Ask) -> None:
     """Slow: it loads torch and trains a small model."""
     run = working.work(ask("sft", lora=False), owner=ME)
     assert (run.state, run.error, run.step, run.steps) == ("done", "", 8, 8)
-    assert weights_digest(folder_of_run(run.pk) / "model") == run.model_digest
+    assert weights.digest(folder_of_run(run.pk) / "model") == run.model_digest
     assert run.figures["loss"] > 0 and run.funnels["train"]["samples"] > 0
     assert run.points.count() == 8

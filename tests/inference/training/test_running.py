@@ -13,13 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from inference.engine import weights
 from inference.engine.base import Message
 from inference.engine.loading import LoadedModel, load
 from inference.training.base import Done, Hooks, Progress, Stopped, Training
 from inference.training.checkpoints import last_checkpoint, mark_complete
 from inference.training.config import from_values
 from inference.training.errors import TrainingError
-from inference.training.models import ABOUT, weights_digest
+from inference.training.models import ABOUT
 from inference.training.online import prompt_rows
 from inference.training.running import run
 from inference.training.samples import Funnel
@@ -122,7 +123,7 @@ class TestOnlineMethods:
         done = run(parted)
         assert (done.digest, done.steps) == (whole.digest, 3)
         about = json.loads((done.model / ABOUT).read_text())
-        assert about["reward_model"] == weights_digest(reward_folder)
+        assert about["reward_model"] == weights.digest(reward_folder)
 
     def test_without_a_reward_model(self, new: New, tiny_folder: Path, way: str, changes: dict[str, Any]) -> None:
         assert refused(new(way, **changes)).code == "base"

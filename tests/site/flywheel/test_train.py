@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from inference import folders
 from inference.engine import tiny
 from inference.models import ServedModel, TrainingRun
-from inference.runs import asking, environment, folders, working
+from inference.runs import asking, environment, working
 from inference.training.errors import TrainingError
 from inference.training.snapshot import open_snapshot
 from oasst.site.flywheel.snapshots import snapshot_here

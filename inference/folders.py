@@ -1,4 +1,4 @@
-"""Where trainings keep their files, and where the models are that they begin with."""
+"""Where models, trainings and snapshots have their files on this machine."""
 
 from pathlib import Path
 from uuid import UUID
@@ -21,16 +21,26 @@ def folder_of_snapshot(digest: str) -> Path:
     return _training() / "snapshots" / digest
 
 
+def folder_of(name: str) -> Path:
+    """Return where the files of this model are, whether they are there or not. One statement.
+
+    Raise EngineError for a text that cannot be the name of a model.
+    """
+    return folder_of_row(ServedModel.objects.filter(name=name).only("folder").first() or ServedModel(name=name))
+
+
+def folder_of_row(row: ServedModel) -> Path:
+    """Return the same for a row that was read already."""
+    return from_home(row.folder) if row.folder else fetching.folder_of(row.name, settings.OASST_HOME / "models")
+
+
 def folder_of_base(name: str) -> Path:
-    """Return the folder of a model that was trained here, a known one that was fetched, or the folder that is named.
+    """Return the folder of a model that is here: trained here, fetched, or the folder that is named.
 
     Raise Invalid `no_model` with what to do.
     """
-    trained = ServedModel.objects.filter(name=name).exclude(folder="").values_list("folder", flat=True).first()
-    if trained:
-        return from_home(trained)
     try:
-        folder = fetching.folder_of(name, settings.OASST_HOME / "models")
+        folder = folder_of(name)
     except EngineError as error:
         raise Invalid(str(error), code="no_model") from error
     if not fetching.is_fetched(folder):
