@@ -1,10 +1,10 @@
 """A tiny model, made once, and engines that stop with their test."""
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -61,7 +61,8 @@ class Brake:
         # More than a normal answer has (1,024 by default), fewer than an endless one.
         self.at = 1400
         self._released = threading.Event()
-        self._held: dict[Batch, dict[str, Step]] = defaultdict(dict)  # each model has a batch
+        # Each model has a batch, which goes with its model.
+        self._held = WeakKeyDictionary[Batch, dict[str, Step]]()
         step = Batch.step
         monkeypatch.setattr(Batch, "step", lambda batch, seconds: self._step(batch, seconds, step))
 
@@ -73,7 +74,7 @@ class Brake:
         self._released.set()
 
     def _step(self, batch: Batch, seconds: float, step: Callable[[Batch, float], Step | None]) -> Step | None:
-        held = self._held[batch]
+        held = self._held.setdefault(batch, {})
         if self._released.is_set() and held:
             return held.pop(next(iter(held)))
         found = step(batch, seconds)

@@ -185,6 +185,7 @@ _CLOCK = (
         Group.COLLECTION,
         _("Proposes questions of chats that were answered badly to moderators, as prompts."),
         _("Nothing new is proposed, and what was proposed from deleted chats stays out of sight until the next run."),
+        is_long=True,
     ),
     Description(
         "trees.schedules.predict_quality",
