@@ -31,8 +31,8 @@ def set_stage(
     """Offer a model at this stage, with `share` percent of the users at `share`. Return its row.
 
     Without `by` it is the operator, by a command. A model that was trained here needs an evaluation whose gate it
-    passed, or `force` and a reason. The newest one for everybody becomes the default. The same stage again changes
-    nothing.
+    passed, or `force` and a reason; so does any model that a gate refused last. The newest one for everybody becomes
+    the default. The same stage again changes nothing.
 
     Raise NotAllowed `administrators_only`, NotFound `unknown_model`, Invalid (`stage`, `share`, `reason`), Conflict
     (`not_evaluated`, `gate_not_passed`, `model_missing`, `model_of_settings`).
@@ -117,9 +117,9 @@ def _require_ready(row: ServedModel, stage: str, forced: str) -> str:
             _("The files of %(name)s are not on this machine, so it cannot answer.") % {"name": row.name},
             code="model_missing",
         )
-    if row.origin != ServedModel.Origin.TRAINED:
-        return ""
     verdict = verdict_of(row.name)
+    if verdict is None and row.origin != ServedModel.Origin.TRAINED:
+        return ""
     if verdict is not None and verdict.passed:
         return "passed"
     if forced:

@@ -22,7 +22,7 @@ from tests.crash.processes import Process, wait_until
 from tests.inference.training.making import rows_of_all_forms, write_snapshot
 
 STEPS, PATIENCE = 20, 300
-KILLS = int(os.environ.get("TRAINING_KILLS", "2"))
+KILLS = int(os.environ.get("TRAINING_KILLS", "1"))
 CONFIG: dict[str, Any] = {
     "most_steps": STEPS,
     "save_every": 2,
@@ -43,7 +43,9 @@ def snapshot(tmp_path: Path) -> Iterator[SnapshotFolder]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(written.path, folder, dirs_exist_ok=True)
     yield open_snapshot(folder)
-    shutil.rmtree(site.OASST_HOME / "training", ignore_errors=True)
+    shutil.rmtree(folder)
+    for run in TrainingRun.objects.all():
+        shutil.rmtree(folder_of_run(run.pk), ignore_errors=True)
 
 
 @pytest.mark.slow
