@@ -4,7 +4,7 @@ Only first questions (a prompt has to stand alone) of chats whose person lets th
 Nobody sees who asked, and a proposal goes with its chat.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,13 +12,15 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from inference.engine.base import Message
 from inference.models import Chat, ChatMessage, ChatReport, Vote
 from inference.models import Role as ChatRole
 from inference.scoring import personal_data
+from inference.turns.states import TurnState
 from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
 from oasst.accounts.rights import require_language
@@ -41,8 +43,12 @@ LOOKED_AT = 200  # the newest candidates of one run
 DAYS = 90  # older questions are left alone
 LONGEST = 500  # characters: a long first question is somebody's own text rather than a question
 AGAIN = 3  # answers to one question, from which on it counts as answered again and again
+LEAST_JUDGED = 20  # answers, below which a low score says nothing
+LOWEST = 0.1  # share of the judged answers whose score is low
 
 Why = HardPrompt.Why
+Scores = Callable[[Sequence[Sequence[Message]]], Sequence[float]]
+"""Returns for conversations that end with an answer how good it is."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +64,37 @@ def propose(policy: TreePolicy) -> int:
 
     Safe to run twice and concurrently.
     """
+    return _store(_candidates(policy))
+
+
+def propose_lowest(policy: TreePolicy, scores: Scores) -> int:
+    """Propose those whose answers a reward model likes least, and return how many are new. It may take minutes.
+
+    Scores of different questions compare poorly, so only the lowest tenth counts, and people look at each. Raise
+    Conflict `too_few_answers` if there are too few to compare.
+    """
+    found = _with_answers()
+    if len(found) < LEAST_JUDGED:
+        raise Conflict(
+            _("There are %(number)d answers to judge, and %(least)d are needed to tell low scores from others.")
+            % {"number": len(found), "least": LEAST_JUDGED},
+            code="too_few_answers",
+        )
+    values = scores([[Message("user", row.content), Message("assistant", answer)] for row, answer in found])
+    lowest = sorted(zip(values, found, strict=True), key=lambda one: one[0])[: int(len(found) * LOWEST)]
+    candidates = (_candidate(row, policy, [Why.LOW_SCORE]) for _value, (row, _answer) in lowest)
+    return _store(one for one in candidates if one is not None)
+
+
+def _store(candidates: Iterable[Candidate]) -> int:
+    """Store those that are unlike all prompts and proposals while there is room; drop what may not be used any more."""
     waiting_rows = HardPrompt.objects.filter(status=HardPrompt.Status.OPEN)
     waiting_rows.exclude(pk__in=usable(waiting_rows).values("pk")).delete()
     waiting = list(waiting_rows.values_list("text", flat=True))
     room = min(MOST_AT_ONCE, MOST_OPEN - len(waiting))
     known = [sketches.grams(text) for text in waiting]
     number = 0
-    for one in _candidates(policy):
+    for one in candidates:
         if number >= room:
             break
         grams = sketches.grams(one.text)
@@ -125,36 +155,54 @@ def refuse(*, proposal_id: int, actor: User, reason: str) -> None:
 _MAY_BE_USED = {"allow_data_use": True, "deleted_at": None, "ephemeral": False, "user__is_active": True}
 
 
-def _candidates(policy: TreePolicy) -> Iterator[Candidate]:
-    """Yield the newest questions that were answered badly, those with most reasons first. One statement."""
-    downs = Vote.objects.filter(message__parent=OuterRef("pk"), score=-1)
-    reports = ChatReport.objects.filter(message__parent=OuterRef("pk"))
-    rows = (
+def _questions() -> QuerySet[ChatMessage]:
+    """Return first questions that may be used and were neither proposed nor given, the newest first."""
+    return (
         ChatMessage.objects.filter(
             parent=None,
             role=ChatRole.PROMPTER,
             created_at__gte=timezone.now() - timedelta(days=DAYS),
             **{f"chat__{name}": value for name, value in _MAY_BE_USED.items()},
         )
-        .annotate(down=Exists(downs), reported=Exists(reports), answers=Count("replies"))
-        .filter(Q(down=True) | Q(reported=True) | Q(answers__gte=AGAIN))
         .exclude(Exists(HardPrompt.objects.filter(question=OuterRef("pk"))))
         .exclude(Exists(Donation.objects.filter(first_question=OuterRef("pk"))))
         .order_by("-created_at", "-id")
     )
-    found = [one for row in rows[:LOOKED_AT] if (one := _candidate(row, policy)) is not None]
+
+
+def _candidates(policy: TreePolicy) -> Iterator[Candidate]:
+    """Yield the newest questions that were answered badly, those with most reasons first. One statement."""
+    downs = Vote.objects.filter(message__parent=OuterRef("pk"), score=-1)
+    reports = ChatReport.objects.filter(message__parent=OuterRef("pk"))
+    rows: Any = (
+        _questions()
+        .annotate(down=Exists(downs), reported=Exists(reports), answers=Count("replies"))
+        .filter(Q(down=True) | Q(reported=True) | Q(answers__gte=AGAIN))
+    )
+    found = []
+    for row in rows[:LOOKED_AT]:
+        facts = {Why.THUMB_DOWN: row.down, Why.REPORTED: row.reported, Why.ASKED_AGAIN: row.answers >= AGAIN}
+        candidate = _candidate(row, policy, [why for why, is_so in facts.items() if is_so])
+        if candidate is not None:
+            found.append(candidate)
     yield from sorted(found, key=lambda one: -len(one.why))
 
 
-def _candidate(row: Any, policy: TreePolicy) -> Candidate | None:
+def _with_answers() -> list[tuple[ChatMessage, str]]:
+    """Return the newest questions with their last complete answers. One statement."""
+    answers = ChatMessage.objects.filter(parent=OuterRef("pk"), turn__state=TurnState.COMPLETE).exclude(content="")
+    rows: Any = _questions().annotate(answer=Subquery(answers.order_by("-created_at", "-id").values("content")[:1]))
+    return [(row, row.answer) for row in rows.exclude(answer=None)[:LOOKED_AT]]
+
+
+def _candidate(question: ChatMessage, policy: TreePolicy, why: list[Why]) -> Candidate | None:
     try:
-        text = clean_text(row.content, limit=min(LONGEST, policy.message_size_limit))
+        text = clean_text(question.content, limit=min(LONGEST, policy.message_size_limit))
     except Invalid:
         return None
     lang = language_detection.detect(text).tag or "en"
     findings = personal_data.find(text, lang) if settings.OASST_SCORING else []
-    facts = {Why.THUMB_DOWN: row.down, Why.REPORTED: row.reported, Why.ASKED_AGAIN: row.answers >= AGAIN}
-    return Candidate(row, personal_data.mask(text, findings), lang, [why for why, is_so in facts.items() if is_so])
+    return Candidate(question, personal_data.mask(text, findings), lang, why)
 
 
 # --- Deciding ---

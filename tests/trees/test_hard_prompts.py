@@ -102,6 +102,26 @@ class TestProposing:
         disliked(eve, known.text)
         assert hard_prompts.propose(POLICY) == 0
 
+    def test_a_low_score_of_a_reward_model(self, people: Any) -> None:
+        """Only the lowest tenth counts; of too few answers nobody knows which are low."""
+        for number in range(18):
+            answered_chat(people("Dora"), (f"How is number {number} made?", "By hand."))
+        answered_chat(people("Dora"), ("Why is tea bitter when it steeps for long?", "It is bad."))
+        with pytest.raises(Conflict) as error:
+            hard_prompts.propose_lowest(POLICY, lambda talks: [0.0] * len(talks))
+        assert error.value.code == "too_few_answers"
+        again = answered_chat(people("Dora"), ("Which animals live on the moon?", "Cows, as everybody knows."))
+        new_answer(questions(again)[0], "It is bad, too.")
+        answered_chat(people("Dora"), ("A secret, is it not?", "It is bad."), allow_data_use=False)
+
+        def scores(talks: Any) -> list[float]:
+            assert len(talks) == 20 and {tuple(one.role for one in talk) for talk in talks} == {("user", "assistant")}
+            return [-float("bad" in talk[-1].content) for talk in talks]
+
+        assert hard_prompts.propose_lowest(POLICY, scores) == 2
+        found = HardPrompt.objects.order_by("text")
+        assert [(one.text[:5], *one.why) for one in found] == [("Which", "low_score"), ("Why i", "low_score")]
+
     def test_no_more_than_staff_can_look_at(self, people: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(hard_prompts, "MOST_OPEN", 3)
         subjects = ("whales", "mountains", "music", "old bridges", "snowflakes")

@@ -40,6 +40,7 @@ class HardPrompt(models.Model):
         THUMB_DOWN = "thumb_down", _("thumb down")
         REPORTED = "reported", _("reported")
         ASKED_AGAIN = "asked_again", _("answered again and again")
+        LOW_SCORE = "low_score", _("low score of a reward model")
 
     question = models.OneToOneField("inference.ChatMessage", on_delete=models.CASCADE, related_name="+")
     text = models.TextField(blank=True, help_text="With personal data masked; empty once it was decided.")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as site
 from django.db import connection
 
 from inference.folders import folder_of_run, folder_of_snapshot

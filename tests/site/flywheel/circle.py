@@ -20,6 +20,7 @@ from django.core.management.base import CommandError
 from safetensors.torch import load_file, save_file
 
 from inference.chats import asking
+from inference.engine.base import Finish
 from inference.models import Chat, Evaluation, ServedModel, TrainingRun
 from inference.registry import offer
 from inference.turns.events import Done
@@ -29,10 +30,11 @@ from tests.crowd import work_until
 from tests.factories import new_people
 from tests.inference.talking import POLICY, content, fresh, last, watch
 from tests.paths import SAMPLE
+from tests.trees.chats import answered_chat
 from tests.trees.interchange.test_snapshots import content as content_of_file
-from trees import donations
+from trees import donations, hard_prompts
 from trees.lifecycle.states import State
-from trees.models import Donation, Message
+from trees.models import Donation, HardPrompt, Message
 from trees.policies.reading import current_policy
 
 
@@ -67,7 +69,7 @@ class Circle:
             self.say(f"{run.method}: {run.steps} steps in {run.seconds:.0f} s, {run.peak_bytes / 1e9:.1f} GB at most")
         self._changed(runs["sft"], "loss", better=-1)
         self._changed(runs["reward"], "accuracy")
-        self._changed(runs["dpo"], "accuracy")
+        self._changed(runs["dpo"], "margin")
         assert ServedModel.objects.get(pk=self.model).stage == "staff"
         assert self.model in offer.models_for(self.staff)
 
@@ -93,14 +95,17 @@ class Circle:
         assert "broken" not in offer.models_for(self.staff)
 
     def chat(self, text: str, **chosen: Any) -> Chat:
-        """Somebody of the staff asks the new model."""
+        """Somebody of the staff asks the new model, again if it wrote nothing or found no end."""
         chat = Chat.objects.create(user=self.staff)
+        options: dict[str, Any] = {"user": self.staff, "policy": POLICY, "model": self.model}
         with _answering():
-            turn = asking.start_turn(
-                user=self.staff, chat_id=chat.pk, text=text, policy=POLICY, chosen=chosen, model=self.model
-            )
-            assert isinstance(last(watch(turn.pk)), Done)
-        assert fresh(turn).model == self.model and content(turn)
+            turn = asking.start_turn(chat_id=chat.pk, text=text, chosen={**chosen, "seed": 1}, **options)
+            for seed in range(2, 9):
+                assert isinstance(last(watch(turn.pk)), Done) and fresh(turn).model == self.model
+                if content(turn) and fresh(turn).finish_reason != Finish.LENGTH:
+                    break
+                question = turn.message.parent_id
+                turn = asking.answer_again(message_id=question, chosen={**chosen, "seed": seed}, **options)
         self.say(f"{text} {content(turn)}")
         return chat
 
@@ -116,6 +121,16 @@ class Circle:
         self.say(f"The model's rank among {len(ranked)} replies: {[one.rank for one in ranked if one.synthetic]}")
         assert {reply.synthetic for reply in ranked} == {True, False}
         return given
+
+    def judge_chats(self) -> None:
+        """The reward model reads what was answered, and proposes what was answered worst to moderators."""
+        for number in range(hard_prompts.LEAST_JUDGED):
+            said = "It is near. " * (1 + number % 4)
+            answered_chat(self.staff, (f"How far is it to town number {number}, on foot?", said))
+        self.run("judge_chats", reward=str(TrainingRun.objects.get(method="reward").pk))
+        found = list(HardPrompt.objects.values_list("text", "why"))
+        self.say(f"Proposed: {found}")
+        assert found and all(why == ["low_score"] for _, why in found)
 
     def find(self, given: Donation, folder: Path) -> None:
         """The snapshot has the answer of the model, marked as what it is, and where people put it."""
@@ -139,6 +154,7 @@ def go_around(circle: Circle, question: str, **chosen: Any) -> None:
     circle.refuse_a_broken_model()
     given = circle.give(circle.chat(question, **chosen))
     circle.find(given, circle.freeze("second"))
+    circle.judge_chats()
 
 
 def _rows(folder: Path, form: str) -> list[dict[str, Any]]:

@@ -15,10 +15,11 @@ from tests.site.flywheel.circle import Circle, go_around
 
 NAME = "smollm2-135m-instruct"
 PLAN = (
-    *("sft.most_steps=30", "sft.max_length=256", "sft.batch_size=2", "sft.accumulation=2", "sft.learning_rate=5e-4"),
-    *("reward.most_steps=24", "reward.max_length=256", "reward.batch_size=2", "reward.learning_rate=3e-4"),
-    *("dpo.most_steps=12", "dpo.max_length=256", "dpo.batch_size=2", "dpo.learning_rate=1e-4"),
-    *("sft.log_every=1", "reward.log_every=1", "dpo.log_every=1"),
+    # Several rounds over few samples, so that the falling loss is not lost in the differences between them.
+    *("sft.most_samples=32", "sft.epochs=4", "sft.batch_size=2", "sft.accumulation=4", "sft.learning_rate=5e-4"),
+    *("reward.most_samples=16", "reward.epochs=3", "reward.batch_size=2", "reward.learning_rate=3e-4"),
+    *("dpo.most_samples=12", "dpo.epochs=2", "dpo.batch_size=2", "dpo.learning_rate=2e-4"),
+    *(f"{method}.{change}" for method in ("sft", "reward", "dpo") for change in ("max_length=256", "log_every=1")),
     *("evaluation.prompts=6", "evaluation.answer_length=64", "evaluation.safety_length=24"),
     *("evaluation.most_conversations=30", "evaluation.most_rankings=20", "evaluation.max_length=256"),
 )
