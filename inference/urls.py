@@ -1,6 +1,6 @@
 from django.urls import path
 
-from inference.views import chat_actions, conversation_actions, pages
+from inference.views import battles, chat_actions, conversation_actions, pages
 
 urlpatterns = [
     path("", pages.home, name="chats"),
@@ -14,6 +14,12 @@ urlpatterns = [
     path("messages/<uuid:message_id>/look/", conversation_actions.look, name="chat_look"),
     path("messages/<uuid:message_id>/vote/", conversation_actions.vote, name="chat_vote"),
     path("messages/<uuid:message_id>/report/", conversation_actions.report, name="chat_report"),
+    path("battles/", battles.start, name="battles"),
+    path("battles/begin/", battles.begin, name="battle_begin"),
+    path("battles/board/", battles.board, name="battle_board"),
+    path("battles/<uuid:battle_id>/", battles.battle, name="battle"),
+    path("battles/<uuid:battle_id>/decide/", battles.decide, name="battle_decide"),
+    path("battles/<uuid:battle_id>/give-up/", battles.give_up, name="battle_give_up"),
     path("<uuid:chat_id>/", pages.conversation, name="chat"),
     path("<uuid:chat_id>/ask/", conversation_actions.ask, name="chat_ask"),
     path("<uuid:chat_id>/rename/", chat_actions.rename, name="chat_rename"),

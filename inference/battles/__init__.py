@@ -1,1 +1,1 @@
-"""Two answers side by side, without names: which one is better?"""
+"""Blind comparisons of answers, and the boards of models that come of them. Decision 153."""

@@ -1,4 +1,8 @@
-"""Fetch chats, messages and answers of one user. Those of other users are not found."""
+"""Fetch chats, messages and answers of one user. Those of other users are not found, and no blind ones.
+
+A blind chat belongs to a battle (`inference.battles`). Only its page shows it, without the
+names of models.
+"""
 
 from uuid import UUID
 
@@ -11,7 +15,7 @@ from oasst.core.errors import NotFound
 
 def get_chat_for(user: User, chat_id: UUID, chats: QuerySet[Chat] | None = None) -> Chat:
     rows = Chat.objects.all() if chats is None else chats
-    chat = rows.filter(pk=chat_id, user=user, deleted_at=None).first()
+    chat = rows.filter(pk=chat_id, user=user, deleted_at=None, blind=False).first()
     if chat is None:
         raise NotFound("There is no such chat.", code="chat_not_found")
     return chat
@@ -24,7 +28,7 @@ def lock_chat_for(user: User, chat_id: UUID) -> Chat:
 
 def get_message_for(user: User, message_id: UUID) -> ChatMessage:
     messages = ChatMessage.objects.select_related("chat", "turn")
-    message = messages.filter(pk=message_id, chat__user=user, chat__deleted_at=None).first()
+    message = messages.filter(pk=message_id, chat__user=user, chat__deleted_at=None, chat__blind=False).first()
     if message is None:
         raise NotFound("There is no such message.", code="message_not_found")
     return message
@@ -32,6 +36,6 @@ def get_message_for(user: User, message_id: UUID) -> ChatMessage:
 
 def get_turn_for(user: User, message_id: UUID) -> Turn:
     turn = Turn.objects.select_related("message__chat").filter(pk=message_id, message__chat__user=user).first()
-    if turn is None or turn.message.chat.deleted_at is not None:
+    if turn is None or turn.message.chat.deleted_at is not None or turn.message.chat.blind:
         raise NotFound("There is no such answer.", code="message_not_found")
     return turn

@@ -5,7 +5,7 @@ A question and its pending turn are stored together or not at all. `inference.tu
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -74,6 +74,22 @@ def start_chat(*, user: User, text: str, policy: ChatPolicy) -> Turn:
     with transaction.atomic(durable=True):
         chat.save(force_insert=True)
         return _ask(chat, _post(chat, text, None, policy), options, policy)
+
+
+def start_blind_chat(
+    *, user: User, text: str, policy: ChatPolicy, sides: Sequence[tuple[str, Mapping[str, Any]]]
+) -> list[Turn]:
+    """Create a blind chat whose first question gets an answer for each side, a model and its settings: all or none.
+
+    The chat has the instructions of the latest one, as `start_chat`. Belongs into the caller's transaction, which makes
+    the battle. Raise like `start_turn`.
+    """
+    options = [_checked(user, chosen, model) for model, chosen in sides]
+    chat = Chat(user=user, blind=True, **chat_settings.initial_values(user))
+    chat.model, chat.sampling = "", {}
+    chat.save(force_insert=True)
+    question = _post(chat, text, None, policy)
+    return [_ask(chat, question, one, policy) for one in options]
 
 
 def post_message(*, user: User, chat_id: UUID, text: str, policy: ChatPolicy, parent_id: UUID | None) -> ChatMessage:

@@ -40,7 +40,7 @@ def settings_of(chat: Chat | None) -> dict[str, Any]:
 
 def initial_values(user: User) -> dict[str, Any]:
     """Return the column values of a new chat: those of the user's latest chat, without its seed."""
-    latest = Chat.objects.filter(user=user, deleted_at=None).order_by("-modified_at", "-id")
+    latest = Chat.objects.filter(user=user, deleted_at=None, blind=False).order_by("-modified_at", "-id")
     values = latest.values(*_CARRIED_OVER).first() or {}
     values.get("sampling", {}).pop("seed", None)
     return values

@@ -95,7 +95,7 @@ def page_by_number(user: User, filters: ChatFilter, *, size: int, number: int = 
 
 def filter_chats(user: User, filters: ChatFilter) -> QuerySet[Chat]:
     """Return the matching chats, unordered. Raise Invalid for `search`: `too_long`, `control_characters`."""
-    chats = Chat.objects.filter(user=user, deleted_at=None)
+    chats = Chat.objects.filter(user=user, deleted_at=None, blind=False)
     if filters.hidden is not None:
         chats = chats.filter(hidden=filters.hidden)
     if filters.since is not None:

@@ -31,6 +31,8 @@ class Comparisons:
     """Of shape (comparisons, features): by how much the left answer has more of each than the right one."""
     people: NDArray[np.int64] | None = None
     """Who judged; people are drawn with all they said when intervals are estimated."""
+    counts: Array | None = None
+    """How much each comparison counts; 1 if None."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ def fit(found: Comparisons, *, prior: float = 1.0, weights: Array | None = None)
     """Return the likeliest strengths.
 
     `prior` is the number of ties that each model is taken to have had against an average one, so that a model that won
-    all is not infinitely strong. With 0 it is the maximum of the likelihood, which then must exist. `weights` say how
-    often each comparison counts.
+    all is not infinitely strong, and each feature of style too, so that few comparisons do not explain all by style.
+    With 0 it is the maximum of the likelihood, which then must exist. `weights` multiply
+    the counts.
     """
     number = len(found.models)
     rows = np.zeros((len(found.won), number))
@@ -59,10 +62,11 @@ def fit(found: Comparisons, *, prior: float = 1.0, weights: Array | None = None)
     rows[np.arange(len(rows)), found.right] -= 1
     if found.styles is not None:
         rows = np.hstack([rows, found.styles])
-    counts = np.ones(len(rows)) if weights is None else weights
-    prior_rows = np.eye(number, rows.shape[1])
-    rows, won = np.vstack([rows, prior_rows]), np.append(found.won, np.full(number, 0.5))
-    values = _newton(rows, won, np.append(counts, np.full(number, prior)))
+    counts = np.ones(len(rows)) if found.counts is None else found.counts
+    counts = counts if weights is None else counts * weights
+    columns = rows.shape[1]
+    rows, won = np.vstack([rows, np.eye(columns)]), np.append(found.won, np.full(columns, 0.5))
+    values = _newton(rows, won, np.append(counts, np.full(columns, prior)))
     strengths = values[:number]
     return Strengths(found.models, strengths - strengths.mean(), values[number:])
 

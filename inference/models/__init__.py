@@ -1,3 +1,4 @@
+from inference.models.battle import Battle, BattleBoard
 from inference.models.chat import Chat, ChatMessage, Role
 from inference.models.feedback import ChatReport, DraftChoice, Vote
 from inference.models.preset import Preset
@@ -5,6 +6,8 @@ from inference.models.training import Evaluation, ServedModel, TrainingPoint, Tr
 from inference.models.turn import Turn
 
 __all__ = [
+    "Battle",
+    "BattleBoard",
     "Chat",
     "ChatMessage",
     "ChatReport",

@@ -36,6 +36,9 @@ class Chat(models.Model):
     # Deleted by the user, who may restore it until inference.chats.cleanup removes it.
     deleted_at = models.DateTimeField(null=True, blank=True)
 
+    # Two answers are being compared without names (inference.battles). Until then only its page shows it.
+    blind = models.BooleanField(default=False, db_default=False, editable=False)
+
     # Holds one completion of an API client (inference.api.openai). Created as deleted, so that no list shows it.
     ephemeral = models.BooleanField(default=False, editable=False)
 

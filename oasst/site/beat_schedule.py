@@ -55,6 +55,7 @@ SCHEDULES = (
     ScheduleEntry(
         "Go on with purges and make old ones final", "oasst.site.schedules.look_after_purges", crontab(minute="*/15")
     ),
+    ScheduleEntry("Rate the models of the chat", "inference.schedules.rate_models", crontab(minute="25")),
     ScheduleEntry(
         "Propose questions that were answered badly",
         "trees.schedules.propose_hard_prompts",

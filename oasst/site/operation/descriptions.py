@@ -303,6 +303,13 @@ _CLOCK = (
         _("If no engine runs, people wait for answers that cannot come."),
     ),
     Description(
+        "inference.schedules.rate_models",
+        _("Rate the models of the chat"),
+        Group.CHAT,
+        _("Makes the boards of models anew from the comparisons that people decided."),
+        _("The boards of models stay as they are."),
+    ),
+    Description(
         "inference.schedules.remove_what_is_due",
         _("Remove deleted chats for good"),
         Group.CHAT,

@@ -11,11 +11,11 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from inference.models import Chat, ChatMessage, ChatReport, DraftChoice, Preset, Vote
+from inference.models import Battle, Chat, ChatMessage, ChatReport, DraftChoice, Preset, Vote
 from leaderboard.models import Standing, Tally
 from oasst.accounts import acts as account_acts
 from oasst.accounts.models import (
@@ -59,6 +59,14 @@ UNTOLD = frozenset(
     )
 )
 """Acts that would tell a person which of their texts are checks, that somebody reported them, or what is undecided."""
+
+_CONTESTANTS = {
+    "left_answer_by": "left_model",
+    "left_settings": "left_preset",
+    "right_answer_by": "right_model",
+    "right_settings": "right_preset",
+}
+"""Columns in the file, and in the table."""
 
 Rows = Callable[[User], QuerySet[Any]]
 
@@ -269,9 +277,20 @@ PARTS = (
     Part(
         "chat_messages",
         _("the messages of your chats"),
-        lambda user: ChatMessage.objects.filter(chat__user=user),
-        ("id", "chat_id", "parent_id", "role", "content", "created_at", "turn__model"),
-        {"turn__model": "model"},
+        # Whose answers are compared is told after the decision.
+        lambda user: ChatMessage.objects.filter(chat__user=user).annotate(
+            answered_by=Case(When(chat__blind=True, then=None), default="turn__model")
+        ),
+        ("id", "chat_id", "parent_id", "role", "content", "created_at", "answered_by"),
+        {"answered_by": "model"},
+    ),
+    Part(
+        "battles",
+        _("answers of the assistant that you compared"),
+        lambda user: Battle.objects.filter(user=user).annotate(
+            **{name: Case(When(chat__blind=True, then=None), default=column) for name, column in _CONTESTANTS.items()}
+        ),
+        ("chat_id", "left_id", "right_id", *_CONTESTANTS, "begun_at", "outcome", "why", "comment", "judged_at"),
     ),
     Part(
         "donations",
