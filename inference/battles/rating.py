@@ -69,7 +69,7 @@ def rate() -> int:
                 boards[lang].add(battle, styles)
     made = {lang: _board(lang, found, reliability) for lang, found in boards.items() if _is_enough(lang, found)}
     with transaction.atomic():
-        BattleBoard.objects.exclude(pk__in=made).delete()
+        BattleBoard.objects.exclude(lang__in=made).delete()
         BattleBoard.objects.bulk_create(
             [made[lang] for lang in sorted(made)],
             update_conflicts=True,
@@ -185,7 +185,8 @@ def _scaled(styles: Array) -> tuple[Array, Array]:
 def standing_of(board: BattleBoard) -> Sequence[dict[str, Any]]:
     """Return the board for its page: points around `MEAN`, and where the bar of each interval begins and ends."""
     rows = board.standing
-    low, high = min(row["low"] for row in rows), max(row["high"] for row in rows)
+    low = min((row["low"] for row in rows), default=0.0)
+    high = max((row["high"] for row in rows), default=0.0)
     width = max(high - low, 1.0)
     return [
         {

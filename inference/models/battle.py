@@ -73,7 +73,7 @@ class Battle(models.Model):
 class BattleBoard(models.Model):
     """The strengths of models, as battles in one language show them."""
 
-    lang = models.CharField(max_length=32, primary_key=True, help_text="Empty: all languages.")
+    lang = models.CharField(max_length=32, unique=True, blank=True, help_text="Empty: all languages.")
     rated_at = models.DateTimeField(default=timezone.now)
     battles = models.PositiveIntegerField()
     people = models.PositiveIntegerField()

@@ -74,6 +74,7 @@ def decide(request: SignedInRequest, battle_id: UUID) -> HttpResponse:
             comment=request.POST.get("comment", ""),
         )
     except (Invalid, Conflict) as error:
+        kept_forms.set_refused(request, error)
         return _battle_page(request, battle_id, error=error)
     return redirect("battle", battle_id)
 
@@ -123,6 +124,7 @@ def _start_page(
 
 def _battle_page(request: SignedInRequest, battle_id: UUID, *, error: DomainError | None = None) -> HttpResponse:
     shown = battles.get_battle_for(request.user, battle_id)
+    kept = kept_forms.find_kept_form(request, reverse("battle_decide", args=[battle_id]))
     sides = [_side(shown, "left"), _side(shown, "right")]
     context = {
         "battle": shown,
@@ -138,10 +140,14 @@ def _battle_page(request: SignedInRequest, battle_id: UUID, *, error: DomainErro
             ("both", _("Both are good"), "3"),
             ("neither", _("Neither is good"), "4"),
         ],
-        "reasons": [(value, label, value in request.POST.getlist("why")) for value, label in Battle.Why.choices],
+        "reasons": [
+            (value, label, kept is not None and value in kept.fields.getlist("why"))
+            for value, label in Battle.Why.choices
+        ],
         "told": [Battle.Why(value).label for value in shown.why],
-        "comment": request.POST.get("comment", ""),
+        "comment": kept.fields.get("comment", "") if kept else "",
         "comment_limit": battles.COMMENT_LENGTH,
+        "kept": kept is not None,
         "error": error,
     }
     return _answer(request, "chat/battle.html", context, error)

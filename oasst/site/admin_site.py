@@ -93,6 +93,8 @@ NAVIGATION = (
             (_("Engines"), "memory", "inference.turn", "admin:inference_engine"),
             (_("Answers"), "forum", "inference.turn"),
             (_("Trainings"), "model_training", "inference.trainingrun"),
+            (_("Comparisons"), "balance", "inference.battle"),
+            (_("Boards of models"), "leaderboard", "inference.battleboard"),
             (_("Presets"), "tune", "inference.preset"),
             (_("Thumbs"), "thumbs_up_down", "inference.vote"),
         ),

@@ -32,6 +32,7 @@ LABELS: Mapping[str, str | Promise] = {
     "trees.Donation.user": _("Chats given to the data set"),
     TASKS: _("Tasks"),
     "inference.Chat.user": _("Chats"),
+    "inference.Battle.user": _("Comparisons of answers"),
     "inference.Vote.user": _("Thumbs on answers of the chat"),
     "inference.ChatReport.user": _("Reports about answers of the chat"),
     "inference.Preset.user": _("Presets of the chat"),

@@ -27,6 +27,7 @@ from oasst.site.beat_schedule import SCHEDULES
 from oasst.site.schedules import clear_sessions_of_nobody
 from tasks.models import Task
 from tests.factories import PASSWORD, decide, growing_tree, new_person, new_prompt, new_reply, work_until_state
+from tests.inference.battles.making import answered
 from tests.inference.conftest import chat_on  # noqa: F401
 from tests.inference.talking import ask
 from tests.security.pages import addresses
@@ -160,6 +161,21 @@ def naming_a_chat(client: Client, bob: User, alice: User) -> Form:
     return Form(page, f"{page}rename/", {"title": "About the sky", "next": page}, ['value="About the sky"'])
 
 
+def comparing(client: Client, bob: User, alice: User) -> Form:
+    return Form(
+        reverse("battles"),
+        reverse("battle_begin"),
+        {"text": WORDS, "kind": "drafts"},
+        [SHOWN, 'value="drafts" checked'],
+    )
+
+
+def deciding(client: Client, bob: User, alice: User) -> Form:
+    page = reverse("battle", args=[answered(bob).pk])
+    fields = {"outcome": "left", "why": "tone", "comment": "Shorter and better"}
+    return Form(page, f"{page}decide/", fields, ['value="Shorter and better"', 'value="tone" checked'])
+
+
 def describing_oneself(client: Client, bob: User, alice: User) -> Form:
     fields = {"display_name": "Bobby", "time_zone": "Asia/Tokyo", "contribution_languages": ["de", "pt-BR"]}
     shown = ['value="Bobby"', 'value="Asia/Tokyo"', 'value="de" selected', 'value="pt-BR" selected']
@@ -182,6 +198,7 @@ def removed_from(person: User) -> int:
 FORMS = [
     *(writing, judging, ranking, skipping, reporting, suggesting, withdrawing, describing_oneself, appealing),
     *(beginning_a_chat, asking, rewording, reporting_an_answer, setting, naming_a_chat),
+    *(comparing, deciding),
 ]
 
 
@@ -269,7 +286,7 @@ NO_WORDS_OF_ITS_OWN = {
             "chat_give",
         ),
         *("chat_preset_new", "chat_preset", "chat_preset_delete", "chat_again", "chat_stop", "chat_look", "chat_vote"),
-        *("chat_hide", "chat_delete", "chat_undelete", "task_next", "task_undo", "review_change"),
+        *("battle_give_up", "chat_hide", "chat_delete", "chat_undelete", "task_next", "task_undo", "review_change"),
         *("task_give_back", "daily_goal"),
         *("announcement_dismiss", "notices_read", "notices_settings", "notices_stop", "practice_item"),
         *("practice_ranking", "practice_verdict", "onboarding", "warning_confirm"),

@@ -111,6 +111,8 @@ inference.turn                  technicians         nobody     nobody
 inference.trainingrun           technicians         nobody     nobody     administrators stop resume
 inference.servedmodel           technicians         nobody     nobody     administrators to_staff to_share to_everybody withdraw roll_back
 inference.evaluation            technicians         nobody     nobody
+inference.battle                observers           nobody     nobody
+inference.battleboard           observers           nobody     nobody
 inference.preset                observers           nobody     nobody
 inference.vote                  observers           nobody     nobody
 core.auditentry                 observers           nobody     nobody

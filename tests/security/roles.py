@@ -24,6 +24,7 @@ from fido2.utils import websafe_encode
 from fido2.webauthn import Aaguid, AttestationObject, AttestedCredentialData, AuthenticatorData
 
 from inference.models import (
+    BattleBoard,
     Chat,
     ChatMessage,
     ChatReport,
@@ -46,6 +47,7 @@ from oasst.site.models import BulkAct, DeskDecision
 from tasks import assignment
 from tasks.kinds import Kind
 from tests.factories import PASSWORD, growing_tree, new_person, new_prompt, new_reply
+from tests.inference.battles.making import answered
 from tests.inference.talking import ask
 from trees.contributing import reactions, withdrawal
 from trees.models import (
@@ -288,7 +290,11 @@ def _fill_chat(world: World, owner: User) -> None:
     world.ids |= {"chat:message_id": turn.pk, "inference:message_id": turn.pk}
     world.ids |= {"chat_id": chat.pk, "preset_id": preset.pk}
     FORM["preset"] = str(preset.pk)
+    battle = answered(owner)
+    world.ids["battle_id"] = battle.pk
     found: dict[str, Any] = {
+        "inference.battle": battle,
+        "inference.battleboard": BattleBoard.objects.create(lang="", battles=1, people=1),
         "inference.preset": preset,
         "inference.vote": vote,
         "inference.chatreport": report,

@@ -169,6 +169,12 @@ chat_stop                                 -            own
 chat_look                                 -            own
 chat_vote                                 -            own
 chat_report                               -            own
+battles                                   contributor  -
+battle_begin                              -            contributor
+battle_board                              contributor  -
+battle                                    own          -
+battle_decide                             -            own
+battle_give_up                            -            own
 chat                                      own          -
 chat_ask                                  -            own
 chat_rename                               -            own

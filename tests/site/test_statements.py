@@ -19,7 +19,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from inference.models import Chat, ChatMessage, Turn
+from inference.models import Battle, Chat, ChatMessage, Turn
 from leaderboard.models import TrollStanding
 from oasst.accounts import acknowledgements, acts, names, tokens
 from oasst.accounts.models import Appeal, User
@@ -27,6 +27,7 @@ from oasst.core.audit.recording import record
 from oasst.core.models import AuditEntry
 from oasst.site.models import Notice
 from tests.factories import new_people, new_prompt, new_reply, review
+from tests.inference.battles.making import decided
 from tests.leaderboard.test_tallies import read_all
 from tests.security.permissions import PAGES as ADMIN_PAGES
 from tests.security.permissions import rows as lines
@@ -181,6 +182,10 @@ def multiply(row: models.Model, number: int, people: list[User]) -> None:
     if isinstance(row, AuditEntry):  # each has its words beside it
         for _ in range(missing):
             record(acts.BAN, people[0], actor=people[1], person_id=people[0].pk, reason="Spam.")
+        return
+    if isinstance(row, Battle):  # each has a chat of its own
+        for _ in range(missing):
+            decided(row.user, "one", "two", "left")
         return
     copies = [alike(row, n, messages, people) for n in range(missing)]
     type(row)._default_manager.bulk_create(copies, ignore_conflicts=True)

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery import current_app
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -352,6 +353,7 @@ class TestRunNow:
         assert not WaitingJob.objects.exists()
 
     def test_a_long_one_is_not_sent_again_while_it_may_run(self, page: Client, queue: Queue) -> None:
+        current_app.loader.import_default_modules()  # a process that sends jobs knows them
         press(page, "trees.schedules.find_topics", "run")
         row = WaitingJob.objects.get()
         assert row.due_at > timezone.now() + 3 * HOUR
