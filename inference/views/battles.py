@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from inference.battles import battles
 from inference.battles.contestants import Kind, kinds_for
-from inference.battles.rating import standing_of
+from inference.battles.rating import STYLES, standing_of
 from inference.chats.presets import DEFAULT, NAMES
 from inference.models import Battle, BattleBoard, ChatMessage
 from inference.policy import current_policy
@@ -96,7 +96,7 @@ def board(request: SignedInRequest) -> HttpResponse:
     context = {
         "board": shown,
         "rows": standing_of(shown) if shown is not None else [],
-        "preset_names": NAMES,
+        "styles": [(name, shown.styles.get(name, 0)) for name in STYLES] if shown is not None else [],
         "default_preset": DEFAULT,
         "lang": lang,
         "languages": [(code, name_of(code), code == lang) for code in boards if code],
