@@ -83,6 +83,8 @@ class Reward(Common):
     """Weight of half the squared scores, so that they stay around zero."""
     near_ties: bool = True
     """Use pairs about which people were almost divided, with the weight that this leaves them."""
+    chats: bool = True
+    """Learn from pairs of the chat too, if the snapshot has any; rankings are of trees alone."""
 
 
 class Dpo(Common):
@@ -93,6 +95,8 @@ class Dpo(Common):
     """How much it costs to leave the base model."""
     loss: Literal["sigmoid", "ipo", "hinge"] = "sigmoid"
     near_ties: bool = False
+    chats: bool = True
+    """Learn from pairs of the chat too, if the snapshot has any."""
 
 
 class Kto(Common):
@@ -102,6 +106,8 @@ class Kto(Common):
     beta: Rate = 0.1
     good_weight: Rate = 1.0
     bad_weight: Rate = 1.0
+    chats: bool = True
+    """Learn from thumbs in the chat too, if the snapshot has any."""
 
 
 class Online(Common):

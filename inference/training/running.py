@@ -155,10 +155,10 @@ def _samples(training: Training, split: Any, template: ChatTemplate, funnel: Fun
             return samples.orders(*where, config, funnel)
         case Reward() | Dpo():
             return samples.pairs(*where, config, funnel)
-        case Online():
-            return samples.prompts(training.snapshot, split, config, funnel)
-        case _:
+        case Kto():
             return samples.judged(*where, config, funnel)
+        case _:
+            return samples.prompts(training.snapshot, split, config, funnel)
 
 
 def _arguments(training: Training, parts: Parts) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from inference.engine.base import Message
 from inference.engine.chat_template import ChatTemplate, Tokens
-from inference.training.config import Common, Dpo, Reward, Sft
+from inference.training.config import Common, Dpo, Kto, Reward, Sft
 from inference.training.errors import TrainingError
 from inference.training.snapshot import Row, SnapshotFolder, Split
 
@@ -163,7 +163,7 @@ def pairs(
 ) -> list[Pair]:
     """Return pairs of answers. Raise TrainingError (`changed`, `empty`) and BadTemplate."""
     found: list[Pair] = []
-    for row in _chosen(snapshot.rows("pairs", split, config.langs), config, funnel):
+    for row in _chosen(_with_chats("pairs", snapshot, split, config), config, funnel):
         if row["near_tie"] and not config.near_ties:
             funnel.left_out["near tie"] += 1
             continue
@@ -197,12 +197,10 @@ def _best_and_worst(replies: list[Row], most: int) -> list[Row]:
     return replies if len(replies) <= most else [*replies[: most - 1], replies[-1]]
 
 
-def judged(
-    snapshot: SnapshotFolder, split: Split, template: ChatTemplate, config: Common, funnel: Funnel
-) -> list[Judged]:
+def judged(snapshot: SnapshotFolder, split: Split, template: ChatTemplate, config: Kto, funnel: Funnel) -> list[Judged]:
     """Return good and bad answers. Raise TrainingError (`changed`, `empty`, `one_sided`) and BadTemplate."""
     found: list[Judged] = []
-    for row in _chosen(snapshot.rows("kto", split, config.langs), config, funnel):
+    for row in _chosen(_with_chats("kto", snapshot, split, config), config, funnel):
         fitted = fit(row["prompt"], [row["completion"]], template, config.max_length)
         if fitted is None:
             funnel.left_out["too long"] += 1
@@ -214,6 +212,13 @@ def judged(
             f"All replies in the snapshot are {kind}: there is no difference to learn.", code="one_sided"
         )
     return _counted(found, funnel, split, "replies that are clearly good or bad")
+
+
+def _with_chats(form: str, snapshot: SnapshotFolder, split: Split, config: Reward | Dpo | Kto) -> Iterator[Row]:
+    """Yield the rows of a form, then those of the chat if they are wanted and there."""
+    yield from snapshot.rows(form, split, config.langs)
+    if config.chats and snapshot.has(f"chat_{form}", split):
+        yield from snapshot.rows(f"chat_{form}", split, config.langs)
 
 
 def prompts(snapshot: SnapshotFolder, split: Split, config: Common, funnel: Funnel) -> list[list[Message]]:

@@ -32,6 +32,10 @@ class SnapshotFolder:
                 if not langs or row["lang"] in langs:
                     yield row
 
+    def has(self, form: str, split: Split) -> bool:
+        """Return whether the snapshot has this form; those of earlier releases lack some."""
+        return f"data/{form}/{split}.jsonl.zst" in self.manifest["files"]
+
     def _checked(self, name: str) -> Path:
         facts, path = self.manifest["files"].get(name), self.path / name
         if facts is None or not path.is_file():

@@ -381,6 +381,8 @@ STORED: dict[str, str] = {
     "trees.Snapshot.filters": "options of the operator's command",
     "trees.Snapshot.manifest": "a row for each file, written by the site",
     "trees.Snapshot.withdrawn": "ids of withdrawn messages, written by the site",
+    "trees.SnapshotChats.content": "200 rows, of messages with limits of their own",
+    "trees.SnapshotChats.sha256": "32 bytes",
     "trees.SnapshotTree.content": "one tree, compressed, by the operator's command",
     "trees.SnapshotTree.sha256": "32 bytes",
     "trees.TextSketch.bands": "28 numbers",

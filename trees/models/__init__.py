@@ -21,7 +21,7 @@ from trees.models.similarity import (
     Topic,
     WaitingComparison,
 )
-from trees.models.snapshot import Snapshot, SnapshotTree
+from trees.models.snapshot import Snapshot, SnapshotChats, SnapshotTree
 from trees.models.tree import MessageTree, TreeTransition
 from trees.models.webhook import Delivery, Webhook
 
@@ -60,6 +60,7 @@ __all__ = [
     "Role",
     "Skip",
     "Snapshot",
+    "SnapshotChats",
     "SnapshotTree",
     "TextSketch",
     "Topic",

@@ -112,3 +112,18 @@ class SnapshotTree(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tree_id} in {self.snapshot_id}"
+
+
+class SnapshotChats(models.Model):
+    """Some rows of what people prefer in chats, frozen with a snapshot. Never changed, and read in their order."""
+
+    snapshot = models.ForeignKey(Snapshot, on_delete=models.CASCADE, related_name="chats", db_index=False)
+    number = models.PositiveIntegerField()
+    content = models.BinaryField(help_text="JSON Lines, compressed with zstd.")
+    sha256 = models.BinaryField(max_length=32, help_text="Of the JSON Lines.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["snapshot", "number"], name="snapshot_chats_once")]
+
+    def __str__(self) -> str:
+        return f"chats {self.number} in {self.snapshot_id}"

@@ -19,9 +19,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from safetensors.torch import load_file, save_file
 
+from inference.battles import battles
+from inference.battles.contestants import Kind
+from inference.battles.rating import rate
 from inference.chats import asking
 from inference.engine.base import Finish
-from inference.models import Chat, Evaluation, ServedModel, TrainingRun
+from inference.models import Battle, BattleBoard, Chat, Evaluation, ServedModel, TrainingRun
 from inference.registry import offer
 from inference.turns.events import Done
 from inference.turns.local_engine import open_models
@@ -109,6 +112,21 @@ class Circle:
         self.say(f"{text} {content(turn)}")
         return chat
 
+    def compare(self, text: str) -> None:
+        """They compare the new model with the old one, without knowing which is which, and see the board."""
+        with _answering():
+            battle = battles.begin(user=self.staff, text=text, kind=Kind.MODELS, policy=POLICY)
+            for answer_id in (battle.left_id, battle.right_id):
+                assert isinstance(last(watch(answer_id)), Done)
+        assert {battle.left_model, battle.right_model} == {self.base, self.model}
+        side = "left" if battle.left_model == self.model else "right"
+        battles.decide(user=self.staff, battle_id=battle.pk, outcome=side, why=["clear"])
+        Battle.objects.update(is_check=False)  # drawn by chance
+        assert rate() >= 1
+        board = BattleBoard.objects.get(lang="")
+        self.say(f"Board: {[(row['model'], row['points']) for row in board.standing]}")
+        assert board.standing[0]["model"] == self.model
+
     def give(self, chat: Chat) -> Donation:
         """They give the chat to the data set, where people write beside the model and rank all replies."""
         part: dict[str, Any] = {"upto": None, "alone": False, "lang": "en", "policy": current_policy()}
@@ -140,6 +158,13 @@ class Circle:
         orders = [row["ranked_message_ids"] for row in _rows(folder, "ranking_events")]
         assert any(answer["message_id"] in order for order in orders)
 
+    def train_on_what_people_prefer(self) -> None:
+        """What they preferred in the chat is in the next snapshot, if it is for this site alone."""
+        folder = self.home / "out" / "third"
+        self.run("snapshot_create", name="third", output=folder, include_chats=True)
+        (pair,) = _rows(folder, "chat_pairs")
+        assert (pair["source"], pair["chosen_model"], pair["rejected_model"]) == ("battle", self.model, self.base)
+
     def run(self, *words: str, **options: Any) -> None:
         out = StringIO()
         try:
@@ -153,7 +178,9 @@ def go_around(circle: Circle, question: str, **chosen: Any) -> None:
     circle.learn()
     circle.refuse_a_broken_model()
     given = circle.give(circle.chat(question, **chosen))
+    circle.compare("Which is heavier, iron or wood?")
     circle.find(given, circle.freeze("second"))
+    circle.train_on_what_people_prefer()
     circle.judge_chats()
 
 

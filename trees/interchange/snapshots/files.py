@@ -70,8 +70,8 @@ def _write_split(
 ) -> None:
     parts = [(form, Part(form.name, split)) for form in FORMS]
     with ExitStack() as stack:
-        trees = stack.enter_context(_compressed(folder / trees_file(split)))
-        files = [stack.enter_context(_compressed(folder / part.lines)) for _, part in parts]
+        trees = stack.enter_context(compressed(folder / trees_file(split)))
+        files = [stack.enter_context(compressed(folder / part.lines)) for _, part in parts]
         for tree_id, line in lines:
             record = parse_record(line)
             written.source.add(tree_id, sha256(line).digest())
@@ -95,7 +95,7 @@ def form_lines(form: Form, record: TreeRecord) -> Iterator[bytes]:
 
 
 @contextmanager
-def _compressed(path: Path) -> Iterator[zstandard.ZstdCompressionWriter]:
+def compressed(path: Path) -> Iterator[zstandard.ZstdCompressionWriter]:
     """Yield a new file that compresses what is written: one frame by one thread, because the bytes must not vary."""
     path.parent.mkdir(parents=True, exist_ok=True)
     compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)

@@ -28,6 +28,7 @@ class Filters:
     synthetic: bool = False  # trees with machine-made text
     topics: tuple[str, ...] = ()  # only trees with one of them; words of their names
     excluded_topics: tuple[str, ...] = ()
+    chats: bool = False  # also what people prefer among answers of the chat
     near_duplicates: bool = True  # False leaves out what is nearly the same as an earlier message
     since: datetime | None = None  # leaves out trees that began earlier
     vouched_by: Mapping[UUID, datetime | None] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Filters:
             "lang": self.lang,
             "include_rejected": self.rejected,
             "include_synthetic": self.synthetic,
+            "include_chats": self.chats,
             "topics": list(self.topics),
             "excluded_topics": list(self.excluded_topics),
             "near_duplicates": self.near_duplicates,
@@ -78,6 +80,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--include-synthetic", action="store_true", help="trees with machine-made text too; they stay out otherwise"
+    )
+    parser.add_argument(
+        "--include-chats",
+        action="store_true",
+        help="what people prefer among answers of the chat too, where they let it be used; such a snapshot is for "
+        "training on this site and cannot be published",
     )
     add_content_arguments(parser)
     parser.add_argument("--since", metavar="DATE", help="only trees that began then or later; UTC without a zone")
@@ -102,6 +110,7 @@ def from_options(options: Mapping[str, Any]) -> Filters:
         lang=None if lang is None else clean_pool_tag(lang),
         rejected=bool(options.get("include_rejected")),
         synthetic=bool(options.get("include_synthetic")),
+        chats=bool(options.get("include_chats")),
         topics=words_given(options.get("topic")),
         excluded_topics=words_given(options.get("exclude_topic")),
         near_duplicates=not options.get("without_near_duplicates"),

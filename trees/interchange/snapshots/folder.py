@@ -19,6 +19,7 @@ from oasst.core.errors import Conflict, Invalid
 from trees.interchange.data_card import card_files
 from trees.interchange.figures import Figures
 from trees.interchange.progress import CountDone
+from trees.interchange.snapshots.chats import write_chats
 from trees.interchange.snapshots.exchange import exchange
 from trees.interchange.snapshots.files import Written, write_files
 from trees.interchange.snapshots.freezing import withdrawn_of
@@ -106,6 +107,7 @@ def _write(snapshot: Snapshot, folder: Path, progress: CountDone) -> _Content:
     if written.source.hexdigest() != snapshot.source_sha256:
         raise Conflict(f"Frozen trees of {snapshot.name} are missing in the database.", code="snapshot_changed")
     (folder / WITHDRAWN).write_bytes(withdrawn_of(snapshot))
+    write_chats(snapshot, folder)
     manifest = _manifest(snapshot, written)
     manifest["files"] = facts_of_files(folder)
     if not card:

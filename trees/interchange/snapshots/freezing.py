@@ -30,13 +30,14 @@ from trees.interchange.pseudonyms import Pseudonyms
 from trees.interchange.selection import Inclusion
 from trees.interchange.snapshots.bases import LeftOut, vouching_for
 from trees.interchange.snapshots.canonical import SourceDigest, record_line
+from trees.interchange.snapshots.chats import freeze_chats
 from trees.interchange.snapshots.filters import Filters, whole_milliseconds, with_defaults
 from trees.interchange.snapshots.frozen import compress, decompress, refuse_retracted, unknown_snapshot
 from trees.interchange.snapshots.reading import Batch, Rules, Tally
 from trees.interchange.snapshots.salt import salt_digest
 from trees.interchange.snapshots.withdrawals import find_withdrawn
 from trees.interchange.writer import consistent_read, nothing_matches, select_trees
-from trees.models import MessageTree, Snapshot, SnapshotTree
+from trees.models import MessageTree, Snapshot, SnapshotChats, SnapshotTree
 from trees.models.snapshot import clean_name
 
 FORMAT_VERSION = 1
@@ -125,6 +126,7 @@ def retract(name: str, *, reason: str) -> Snapshot:
             snapshot.retract_reason, snapshot.card = reason, b""
             snapshot.save(update_fields=["state", "retracted_at", "retract_reason", "card"])
             SnapshotTree.objects.filter(snapshot=snapshot).delete()
+            SnapshotChats.objects.filter(snapshot=snapshot).delete()
             record(acts.RETRACT_SNAPSHOT, snapshot, reason=reason)
         return snapshot
 
@@ -180,6 +182,8 @@ def _freeze(snapshot: Snapshot, filters: Filters, pseudonyms: Pseudonyms, progre
     if not filters.synthetic:
         tally.left_out["trees"][LeftOut.SYNTHETIC] = _trees(filters, synthetic=Inclusion.ONLY).count()
     snapshot.counts = tally.as_json()
+    if filters.chats:
+        snapshot.counts["has"] |= freeze_chats(snapshot, pseudonyms)
     snapshot.source_sha256 = _source_digest(snapshot)
     snapshot.save(update_fields=["counts", "source_sha256"])
 

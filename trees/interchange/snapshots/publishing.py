@@ -17,6 +17,7 @@ from oasst.core.errors import Conflict, Gone
 from oasst.core.locks import try_advisory_lock
 from trees import acts
 from trees.interchange.progress import CountDone
+from trees.interchange.snapshots.chats import refuse_chats
 from trees.interchange.snapshots.folder import write_folder
 from trees.interchange.snapshots.frozen import get_frozen, refuse_retracted, unknown_snapshot
 from trees.interchange.snapshots.published import files_of
@@ -43,6 +44,7 @@ def publish(
     storage fails.
     """
     snapshot = get_frozen(name)
+    refuse_chats(snapshot)
     refuse_withdrawn(snapshot)
     folder = settings.SNAPSHOT_FOLDER / snapshot.name
     write_folder(snapshot, folder, progress=written)

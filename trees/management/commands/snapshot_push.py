@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 
 from oasst.embedded.commands import ServiceCommand
+from trees.interchange.snapshots.chats import refuse_chats
 from trees.interchange.snapshots.folder import write_folder
 from trees.interchange.snapshots.frozen import get_frozen
 from trees.interchange.snapshots.hub import push
@@ -28,6 +29,7 @@ class Command(ServiceCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         snapshot = get_frozen(options["name"])
+        refuse_chats(snapshot)
         refuse_withdrawn(snapshot)
         folder = settings.SNAPSHOT_FOLDER / snapshot.name
         with counter("Writing", "trees") as progress:
