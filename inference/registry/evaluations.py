@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings as site_settings
-from django.db import transaction
+from django.db import connection, transaction
 from pydantic import ValidationError
 
 from inference import acts
@@ -73,6 +73,8 @@ def evaluate(
     known = _with_report(key)
     if known is not None and known[0].gate == rules:
         return known[0]
+    if known is None and not connection.in_atomic_block:
+        connection.close()  # not held for minutes; the next statement opens another one
     report = known[1] if known is not None else measure(question)
     return _store(subject, key, report, gate, by)
 

@@ -1,7 +1,11 @@
 """What a process needs before it trains, and how it leaves the machine to the site."""
 
+import hashlib
 import os
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
 _PACKAGES = ("torch", "transformers", "accelerate", "peft", "trl", "datasets", "pydantic", "yaml")
 """As they are imported."""
@@ -27,3 +31,19 @@ def missing_in_words() -> str:
 def step_back() -> None:
     """Let every other process go first from now on."""
     os.nice(NICE)
+
+
+@cache
+def code_version() -> str:
+    """Return what computes trainings here: a digest of our code, and the versions of the packages that matter."""
+    package = Path(__file__).parents[1]
+    files = [*sorted((package / "training").glob("*.py")), package / "engine" / "chat_template.py"]
+    digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files))
+    return " ".join([digest.hexdigest()[:12], *filter(None, map(_named, ("torch", "transformers")))])
+
+
+def _named(package: str) -> str:
+    try:
+        return f"{package}-{version(package).partition('+')[0]}"
+    except PackageNotFoundError:
+        return ""

@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from inference.models import TrainingRun
 from inference.runs import points
+from inference.runs.environment import code_version
 
 State = TrainingRun.State
 LEASE_SECONDS = 60.0
@@ -74,6 +75,7 @@ def _hold(run: TrainingRun, owner: str) -> bool:
         _end(run.pk, Ending(State.FAILED, error_code="died", error=sentence))
         return False
     run.owner, run.state, run.host = owner, State.RUNNING, socket.gethostname()[:64]
+    run.code_version = code_version()
     run.fruitless_claims += 1
     run.began_at = run.began_at or timezone.now()
     changed = TrainingRun.objects.filter(pk=run.pk)
@@ -81,6 +83,7 @@ def _hold(run: TrainingRun, owner: str) -> bool:
         owner=owner,
         state=run.state,
         host=run.host,
+        code_version=run.code_version,
         began_at=run.began_at,
         fruitless_claims=run.fruitless_claims,
         lease_until=_lease(),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
 from inference.engine.base import Finish
-from inference.models import Chat, ChatMessage, Turn
+from inference.models import Battle, Chat, ChatMessage, Turn
 from inference.turns import lifecycle, streams
 from inference.turns.states import TurnState
 from oasst.accounts.models import User
@@ -24,6 +24,8 @@ from tests.crash.processes import START_SECONDS, serve, wait_until
 from tests.inference.conftest import chat_on, tiny_folder  # noqa: F401
 from tests.inference.talking import ENDLESS
 from tests.inference.talking import wait_until as wait
+from tests.trees.chats import answered_chat
+from trees.models import Donation
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 LONG = {"sampling": ENDLESS}
@@ -432,3 +434,39 @@ def compose(page: Page, key: str) -> None:
             "new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...told }))",
             [key, told],
         )
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_a_chat_is_given_to_the_data_set(open_page: Callable[..., Page], script: bool) -> None:
+    """A person reads what goes, leaves the mask on, sends it, and sees the conversation that it became."""
+    page = open_page(script=script, viewport=PHONE)
+    alice = User.objects.get(email="alice@example.org")
+    chat = answered_chat(alice, ("Is tom.miller@wetter.de a good address?", "It is short, so it is."))
+    page.goto(f"/chat/{chat.pk}/")
+    page.get_by_role("link", name="Give this question and answer to the data set").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Give this exchange to the data set?")
+    expect(page.get_by_test_id("piece").first).to_contain_text("Is [e-mail address] a good address?")
+    assert Axe().run(page).response["violations"] == [] if script else True
+    page.get_by_role("button", name="Give it").click()
+    expect(page).to_have_url(re.compile(r"/trees/|/messages/|/conversations/"))
+    expect(page.locator("main")).to_contain_text("[e-mail address]")
+    given = Donation.objects.get(chat=chat)
+    assert (given.masked, given.tree.state) == (1, "initial_prompt_review")
+
+
+def test_two_answers_are_compared_without_names(open_page: Callable[..., Page]) -> None:
+    """Both come while the page is open; a key decides, and only then the names are there."""
+    page = open_page()
+    page.goto("/chat/battles/")
+    page.get_by_label("Your question").fill("Why do cats purr?")
+    page.get_by_label("two drafts of one model").check()
+    page.get_by_role("button", name="Ask both").click()
+    expect(page.get_by_role("button", name="The left one")).to_be_visible(timeout=START_SECONDS * 1000)
+    assert page.get_by_test_id("name").count() == 0
+    assert Axe().run(page).response["violations"] == []
+    page.keyboard.press("2")
+    expect(page.get_by_role("heading", level=1)).to_have_text("You decided")
+    battle = Battle.objects.get()
+    assert battle.outcome == "right"
+    page.get_by_role("link", name="Go on with this chat").click()
+    expect(page.get_by_test_id("answer").last).to_have_attribute("id", f"message-{battle.right_id}")

@@ -124,6 +124,7 @@ def _walk(url: str, options: argparse.Namespace, folder: Path) -> tuple[list[Any
             _sign_in(contexts[role].new_page(), email)
         if options.chat != "none":
             place.values["chat_id"] = demo.begin_chat(contexts["contributor"].new_page())
+            place.values["battle_id"] = demo.begin_battle(contexts["contributor"].new_page())
         stops, none = walk.find_stops(contexts, place)
         states: dict[str, Any] = {role: context.storage_state() for role, context in contexts.items()}
         themed = {

@@ -136,6 +136,15 @@ def begin_chat(page: Page) -> list[str]:
     return [page.url.rstrip("/").rpartition("/")[2]]
 
 
+def begin_battle(page: Page) -> list[str]:
+    """Let the contributor ask two; return the id of the comparison when both have answered."""
+    page.goto("/chat/battles/")
+    page.locator("#battle-text").fill("Why is the sky blue?")
+    page.get_by_role("button", name="Ask both").click()
+    page.locator("[name=outcome]").first.wait_for(timeout=60_000)
+    return [page.url.rstrip("/").rpartition("/")[2]]
+
+
 def styleguide_pages() -> list[str]:
     from oasst.site.styleguide import PAGES
 

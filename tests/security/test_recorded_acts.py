@@ -490,7 +490,7 @@ COMMANDS = {
 HARMLESS = {
     *("audit_verify", "snapshot_diff", "snapshot_list", "snapshot_verify", "snapshot_push", "push_model"),
     *("export_messages", "export_trees", "oasst_data", "fetch_model", "run_engine", "run_trainer", "pg", "serve", "up"),
-    *("setup_schedules", "learn_quality", "read_messages", "rebuild_scores", "judge_chats"),
+    *("setup_schedules", "learn_quality", "read_messages", "rebuild_scores", "judge_chats", "best_of"),
 }
 """They read, they run the site, or they compute anew what follows from the rest."""
 OURS = ("oasst.accounts", "oasst.site", "trees", "inference", "leaderboard", "tasks")

@@ -1,12 +1,14 @@
 """Administrators stage models; a gate stands before; the last change is taken back by one command."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
+from inference.chats.asking import start_turn
 from inference.folders import folder_of
-from inference.models import Evaluation, ServedModel, TrainingRun
+from inference.models import Chat, Evaluation, ServedModel, TrainingRun, Turn
 from inference.registry import offer
 from inference.registry.models import register_fetched, register_trained
 from inference.registry.stages import roll_back, set_stage
@@ -16,8 +18,17 @@ from oasst.core.models import AuditEntry
 from tests.concurrency.together import at_once
 from tests.factories import new_person
 from tests.inference.registry.conftest import NewModel
+from tests.inference.talking import POLICY
 
 pytestmark = pytest.mark.django_db
+
+
+def test_a_fetched_model_that_a_gate_refused_needs_force(db: None, new_model: NewModel) -> None:
+    evaluated(new_model("better"), False)
+    with pytest.raises(Conflict) as error:
+        set_stage("better", "all", by=None)
+    assert error.value.code == "gate_not_passed"
+    assert set_stage("better", "staff", by=None, reason="To look at it.", force=True).stage == "staff"
 
 
 @pytest.fixture
@@ -142,6 +153,39 @@ class TestRollBack:
             set_stage(name, "all", by=None)
         outcomes = at_once([lambda: roll_back(None).name] * 2)
         assert sorted(map(str, outcomes))[-1] == "best" and stages() == {"better": "all", "best": "nobody"}
+
+    @pytest.mark.django_db(transaction=True)
+    def test_eight_who_offer_another_model_each(self, new_model: NewModel) -> None:
+        """Whatever the order: all are offered, one is the default, and the last change is one."""
+        names = [f"model-{number}" for number in range(8)]
+        for name in names:
+            new_model(name)
+        outcomes = at_once([partial(set_stage, name, "all", by=None) for name in names])
+        assert [str(one) for one in outcomes] == names and set(stages().values()) == {"all"}
+        last = ServedModel.objects.latest("staged_at").name
+        assert offer.default_model() == last == roll_back(None).name
+        assert stages()[last] == "nobody"
+
+    @pytest.mark.django_db(transaction=True)
+    def test_withdrawn_while_eight_ask(self, new_model: NewModel, settings: Any, people: Any) -> None:
+        """Each has a question that waits for it, or is told that there is no such model."""
+        settings.RATE_LIMITS = False
+        new_model("better")
+        set_stage("better", "all", by=None)
+        askers = [people("Dora") for _ in range(8)]
+
+        def ask(person: User) -> str:
+            chat = Chat.objects.create(user=person)
+            try:
+                turn = start_turn(user=person, chat_id=chat.pk, text="Why?", policy=POLICY, model="better")
+            except Invalid as error:
+                return error.code
+            return turn.model
+
+        acts: list[Callable[[], Any]] = [partial(ask, person) for person in askers]
+        *answers, withdrawn = at_once([*acts, partial(set_stage, "better", "nobody", by=None)])
+        assert isinstance(withdrawn, ServedModel) and set(answers) <= {"better", "unknown_model"}
+        assert Turn.objects.filter(model="better", state="pending").count() == answers.count("better")
 
 
 class TestRegistering:

@@ -331,3 +331,4 @@ def test_a_real_training(ask: Ask) -> None:
     assert weights.digest(folder_of_run(run.pk) / "model") == run.model_digest
     assert run.figures["loss"] > 0 and run.funnels["train"]["samples"] > 0
     assert run.points.count() == 8
+    assert " torch-" in run.code_version and len(run.code_version.split()[0]) == 12
