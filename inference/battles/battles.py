@@ -20,6 +20,7 @@ from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
 from oasst.core import ratelimit
 from oasst.core.errors import Conflict, Invalid, NotFound
+from oasst.core.locks import advisory_lock
 from oasst.core.text import language_detection
 from oasst.core.text.validation import clean_line, clean_optional
 
@@ -44,6 +45,7 @@ def begin(*, user: User, text: str, kind: str, policy: ChatPolicy) -> Battle:
     lang = language_detection.detect(text).tag or user.working_language
     pairing = draw(user, Kind(kind), _chance)
     with transaction.atomic(durable=True):
+        advisory_lock("battles of", user.pk)  # so that the limit is exact
         if open_battles_of(user).count() >= MOST_OPEN:
             raise Conflict(
                 _("%(most)d comparisons of yours wait for your decision.") % {"most": MOST_OPEN},

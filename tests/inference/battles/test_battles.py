@@ -138,6 +138,14 @@ class TestDecide:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_eight_begin_at_once(alice: User) -> None:
+    results = at_once([partial(begun, alice, f"Why is number {number} even?") for number in range(8)])
+    refused = [one.code for one in results if isinstance(one, Conflict)]
+    assert refused == ["too_many_battles"] * 3 and Battle.objects.count() == battles.MOST_OPEN
+    assert Turn.objects.count() == 2 * battles.MOST_OPEN
+
+
+@pytest.mark.django_db(transaction=True)
 def test_eight_decide_at_once(alice: User) -> None:
     battle = answered(alice)
 
