@@ -26,8 +26,10 @@ from tests.factories import conversation, new_people
 from tests.inference.battles.making import decided
 from tests.trees.chats import SKY, answered_chat, answers, new_answer, questions
 from tests.trees.interchange.test_snapshots import content
+from trees import donations
 from trees.interchange.snapshots import chats as frozen_chats
 from trees.models import Snapshot, SnapshotChats
+from trees.policies.reading import current_policy
 
 pytestmark = pytest.mark.django_db
 ASKED = ("Why do cats purr when they are content?", "Because they like it.")
@@ -162,6 +164,16 @@ class TestSnapshots:
             path.relative_to(folder): data for path, data in before.items()
         }
         call_command("snapshot_verify", folder, stdout=StringIO())
+
+    def test_what_was_given_is_a_tree_already(self, alice: User, tmp_path: Path) -> None:
+        talk(alice, 1)
+        chat = answered_chat(alice, ASKED)
+        Vote.objects.create(message=answers(chat)[0], user=alice, score=1)
+        about: dict[str, Any] = {"upto": None, "alone": False, "lang": "en", "policy": current_policy()}
+        seen = donations.get_offer_for(alice, chat.pk, **about).digest
+        donations.give(user=alice, chat_id=chat.pk, masked=[], seen=seen, **about)
+        folder = create("with", tmp_path, include_chats=True)
+        assert len(rows_of(folder, "chat_pairs")) == 1 and len(rows_of(folder, "chat_kto")) == 2
 
     def test_only_if_asked_for_and_never_published(self, alice: User, tmp_path: Path) -> None:
         talk(alice, 1)
