@@ -58,7 +58,8 @@ def not_mended(ways: dict[str, tuple[Callable[[], object], str]]) -> dict[str, l
         said = mend()
         assert said, how
         left = [str(one) for one in find_differences(POLICY)]
-        assert mend() == [f"{one}: left, it cannot be derived" for one in left], how
+        # In no order: the database counts the facts of a message as it likes.
+        assert sorted(mend()) == sorted(f"{one}: left, it cannot be derived" for one in left), how
         if left:
             failed[how] = left
         transaction.savepoint_rollback(before)
