@@ -231,6 +231,7 @@ class TestReadOnly:
             "accounts.SiteSettings",
             *("inference.Turn", "inference.ChatReport", "inference.Preset", "inference.Vote"),
             *("inference.Evaluation", "inference.ServedModel", "inference.TrainingRun"),
+            *("inference.Battle", "inference.BattleBoard"),
         }
 
 
