@@ -20,7 +20,9 @@ from oasst.accounts.models import User
 
 CHECK_SHARE = 0.05
 """Of all battles, those in which one answer is noise on purpose."""
-NOISE: Mapping[str, Any] = {"temperature": 2.0, "top_k": 0, "top_p": 1.0, "max_tokens": 200}
+LONGEST = 400
+"""Tokens of an answer: people read both, and wait for the longer one."""
+NOISE: Mapping[str, Any] = {"temperature": 2.0, "top_k": 0, "top_p": 1.0, "max_tokens": LONGEST}
 POINTS = 400 / math.log(10)
 """Of a board for one unit of natural logarithm of odds, as in chess (Elo 1978)."""
 
@@ -44,7 +46,7 @@ class Contestant:
 
     @property
     def sampling(self) -> dict[str, Any]:
-        return dict(BUILT_IN[self.preset])
+        return {**BUILT_IN[self.preset], "max_tokens": LONGEST}
 
 
 @dataclass(frozen=True)
