@@ -22,7 +22,6 @@ PLAN = (
 @pytest.mark.django_db(transaction=True)
 def test_from_conversations_to_a_model_and_back(home: Path, mo: User, settings: Any) -> None:
     settings.RATE_LIMITS = False
-    settings.SNAPSHOT_SALT = "a long secret that nobody can guess"
     fetching.fetch("tiny", home / "models", lambda line: None)
     circle = Circle(home, "tiny", PLAN, staff=mo, say=print)
     go_around(circle, "Why is the sky blue?", stop=["e"])

@@ -24,7 +24,7 @@ from oasst.site.flywheel.plan import read_plan
 from oasst.site.flywheel.turning import Terminal, turn
 from tests.crash.processes import Process, wait_until
 from tests.paths import SAMPLE
-from tests.site.flywheel.conftest import QUICK
+from tests.site.flywheel.conftest import QUICK, SALT
 from trees.interchange.importer import import_files
 from trees.interchange.snapshots import filters
 from trees.interchange.snapshots.freezing import freeze
@@ -48,10 +48,10 @@ MOMENTS: list[tuple[str, int]] = [
 
 
 @pytest.fixture
-def two_snapshots(transactional_db: None, settings: Any, tmp_path: Path) -> Iterator[None]:
+def two_snapshots(transactional_db: None, settings: Any) -> Iterator[None]:
     """Of the same trees, so that the same plan trains the same weights on both. The home is that of all processes."""
     settings.OASST_CHAT_MODEL, settings.TRAINING_LEAST_FREE_MB = "tiny", 0
-    settings.KEPT_SNAPSHOT_SALT = tmp_path / "salt"
+    settings.SNAPSHOT_SALT = SALT
     import_files([SAMPLE], policy=current_policy(), license="Apache-2.0")
     for name in ("undisturbed", "killed"):
         freeze(name, filters=filters.Filters(), pseudonyms=snapshot_pseudonyms())

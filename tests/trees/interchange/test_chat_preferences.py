@@ -223,7 +223,7 @@ class TestSnapshots:
                 threads=1,
                 least_free_bytes=0,
             )
-            assert run(training).funnels["train"]["rows"] >= 8
+            assert run(training).funnels["train"]["rows"] >= 3  # some are in the other parts
             alone = config.model_copy(update={"chats": False})
             with pytest.raises(TrainingError) as error:
                 run(replace(training, config=alone, folder=tmp_path / f"{method} of trees"))
