@@ -56,16 +56,14 @@ class _Talk:
 
     chat: Chat
     messages: dict[UUID, ChatMessage]
+    """Questions, and answers that may be used."""
     votes: dict[UUID, Vote]
     choices: list[tuple[DraftChoice, set[UUID]]] = field(default_factory=list)
     battle: Battle | None = None
 
-    def usable(self, message_id: UUID) -> ChatMessage | None:
-        return self.messages.get(message_id)
-
     def pair(self, chosen_id: UUID, rejected_id: UUID, source: str, at: datetime) -> Preferred | None:
         """Return the pair, or None if it is none: an answer is not usable, or both say the same."""
-        chosen, rejected = self.usable(chosen_id), self.usable(rejected_id)
+        chosen, rejected = self.messages.get(chosen_id), self.messages.get(rejected_id)
         if chosen is None or rejected is None or chosen.content.strip() == rejected.content.strip():
             return None
         return Preferred(
@@ -125,7 +123,7 @@ def _of_votes(talk: _Talk) -> Iterator[Preferred]:
     """Yield each answer with a thumb, then the pairs of one that was liked and one that was not."""
     by_question: defaultdict[UUID | None, dict[int, list[Vote]]] = defaultdict(lambda: {1: [], -1: []})
     for vote in talk.votes.values():
-        answer = talk.usable(vote.message_id)
+        answer = talk.messages.get(vote.message_id)
         if answer is None:
             continue
         by_question[answer.parent_id][vote.score].append(vote)

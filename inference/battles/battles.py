@@ -114,7 +114,8 @@ def give_up(*, user: User, battle_id: UUID) -> None:
 
 def get_battle_for(user: User, battle_id: UUID) -> Battle:
     """Return it with its answers. Raise NotFound."""
-    battle = _of(user).select_related("chat", "left__parent", "left__turn", "right__turn").filter(pk=battle_id).first()
+    battles = _of(user).select_related("left__parent", "left__turn", "right__turn")
+    battle = battles.defer("left__turn__token_ids", "right__turn__token_ids").filter(pk=battle_id).first()
     if battle is None:
         raise _not_found()
     return battle

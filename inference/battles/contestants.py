@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import Any
 
 from inference.chats.presets import BUILT_IN, DEFAULT, NAMES
+from inference.comparing.bradley_terry import ELO
 from inference.models import BattleBoard
 from inference.registry.offer import models_for
 from oasst.accounts.models import User
@@ -23,8 +24,6 @@ CHECK_SHARE = 0.05
 LONGEST = 400
 """Tokens of an answer: people read both, and wait for the longer one."""
 NOISE: Mapping[str, Any] = {"temperature": 2.0, "top_k": 0, "top_p": 1.0, "max_tokens": LONGEST}
-POINTS = 400 / math.log(10)
-"""Of a board for one unit of natural logarithm of odds, as in chess (Elo 1978)."""
 
 
 class Kind(StrEnum):
@@ -97,12 +96,13 @@ def _with_noise(left: Contestant, right: Contestant, chance: random.Random) -> P
 
 def _weights(pairs: Sequence[tuple[Contestant, Contestant]], board: BattleBoard | None) -> list[float]:
     """Return what one more vote about each pair would teach, by the last board."""
-    rows = board.standing if board is not None else []
-    strengths = {f"{row['model']}\n{row['preset']}": row["points"] / POINTS for row in rows}
+    strengths: dict[str, float] = {}
     met: Counter[frozenset[str]] = Counter()
-    for row in rows:
+    for row in board.standing if board is not None else []:
+        key = Contestant(row["model"], row["preset"]).key
+        strengths[key] = row["points"] / ELO
         for other, number in row["against"].items():
-            met[frozenset((f"{row['model']}\n{row['preset']}", other))] = number
+            met[frozenset((key, other))] = number
     return [_gain(strengths, met[frozenset((a.key, b.key))], a.key, b.key) for a, b in pairs]
 
 

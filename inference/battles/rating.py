@@ -21,8 +21,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from inference.battles.battles import is_noise
-from inference.battles.contestants import POINTS, Contestant
-from inference.comparing.bradley_terry import Array, Comparisons, fit, intervals
+from inference.battles.contestants import Contestant
+from inference.comparing.bradley_terry import ELO, Array, Comparisons, fit, intervals
 from inference.models import Battle, BattleBoard
 
 LEAST_BATTLES = 20
@@ -94,7 +94,8 @@ def _reliability() -> dict[Any, float]:
     One who prefers noise to an answer as often as not says nothing about answers.
     """
     seen: defaultdict[Any, list[bool]] = defaultdict(list)
-    for battle in Battle.objects.filter(is_check=True).exclude(outcome="").select_related("left__turn"):
+    checks = Battle.objects.filter(is_check=True).exclude(outcome="").select_related("left__turn")
+    for battle in checks.only("user_id", "outcome", "left", "left__turn__sampling"):
         noise = "left" if is_noise(battle.left.turn) else "right"
         seen[battle.user_id].append(battle.outcome not in (noise, Battle.Outcome.BOTH))
     return {
@@ -112,13 +113,12 @@ def _board(lang: str, found: _Found, reliability: dict[Any, float]) -> BattleBoa
     names = sorted({*found.left, *found.right})
     number = {one: index for index, one in enumerate(names)}
     people = {person: index for index, person in enumerate(dict.fromkeys(found.people))}
-    styles, scale = _scaled(np.array(found.styles))
     comparisons = Comparisons(
         models=[one.key for one in names],
         left=np.array([number[one] for one in found.left]),
         right=np.array([number[one] for one in found.right]),
         won=np.array(found.won),
-        styles=styles,
+        styles=_scaled(np.array(found.styles)),
         people=np.array([people[person] for person in found.people]),
         counts=_counts(found, reliability),
     )
@@ -128,14 +128,14 @@ def _board(lang: str, found: _Found, reliability: dict[Any, float]) -> BattleBoa
         {
             "model": one.model,
             "preset": one.preset,
-            "points": round(strengths.values[index] * POINTS, 1),
-            "low": round(between[index].low * POINTS, 1),
-            "high": round(between[index].high * POINTS, 1),
+            "points": round(strengths.values[index] * ELO, 1),
+            "low": round(between[index].low * ELO, 1),
+            "high": round(between[index].high * ELO, 1),
             **_met(found, one),
         }
         for index, one in enumerate(names)
     ]
-    gains = dict(zip(STYLES, (strengths.styles * POINTS * scale).round(1).tolist(), strict=True))
+    gains = dict(zip(STYLES, (strengths.styles * ELO).round(1).tolist(), strict=True))
     return BattleBoard(
         lang=lang,
         rated_at=timezone.now(),
@@ -175,11 +175,11 @@ def _more(pattern: "re.Pattern[str]", left: str, right: str) -> float:
     return float(np.log1p(len(pattern.findall(left))) - np.log1p(len(pattern.findall(right))))
 
 
-def _scaled(styles: Array) -> tuple[Array, Array]:
-    """Return the features, each divided by its spread, and the spreads; what never differs stays 0."""
+def _scaled(styles: Array) -> Array:
+    """Return the features, each divided by its spread; what never differs stays as it is."""
     spread: Array = styles.std(axis=0)
-    scale = np.where(spread > 0, spread, 1.0)
-    return styles / scale, np.where(spread > 0, 1.0, 0.0)
+    scaled: Array = styles / np.where(spread > 0, spread, 1.0)
+    return scaled
 
 
 def standing_of(board: BattleBoard) -> Sequence[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """Pages on which two answers are compared without names, and the board of models that comes of it."""
 
-from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -20,10 +19,10 @@ from inference.chats.presets import DEFAULT, NAMES
 from inference.models import Battle, BattleBoard, ChatMessage
 from inference.policy import current_policy
 from inference.turns.states import OPEN, TurnState
+from inference.views.pages import with_error
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Busy, Conflict, DomainError, Invalid
 from oasst.core.http import kept_forms
-from oasst.core.http.error_views import status_of
 from oasst.core.http.kept_forms import keep_until_accepted
 from oasst.core.markdown import rendering, streaming
 from oasst.core.text.languages import name_of
@@ -119,7 +118,7 @@ def _start_page(
         "typed": typed,
         "text_limit": current_policy().message_length,
     }
-    return _answer(request, "chat/battles.html", context, error)
+    return with_error(render(request, "chat/battles.html", context), error)
 
 
 def _battle_page(request: SignedInRequest, battle_id: UUID, *, error: DomainError | None = None) -> HttpResponse:
@@ -132,7 +131,7 @@ def _battle_page(request: SignedInRequest, battle_id: UUID, *, error: DomainErro
         "sides": sides,
         "is_open": any(side["is_open"] for side in sides),
         "is_answered": all(side["state"] == TurnState.COMPLETE for side in sides),
-        # The page asks for its pieces again until this changes.
+        # What the page shows; it asks for its pieces again until both answers have ended.
         "version": " ".join(f"{side['state']}{side['position']}" for side in sides),
         "outcomes": [
             ("left", _("The left one"), "1"),
@@ -150,7 +149,7 @@ def _battle_page(request: SignedInRequest, battle_id: UUID, *, error: DomainErro
         "kept": kept is not None,
         "error": error,
     }
-    return _answer(request, "chat/battle.html", context, error)
+    return with_error(render(request, "chat/battle.html", context), error)
 
 
 def _side(shown: Battle, side: str) -> dict[str, Any]:
@@ -170,12 +169,3 @@ def _side(shown: Battle, side: str) -> dict[str, Any]:
         "preset": NAMES[preset] if shown.outcome and preset != DEFAULT else "",
         "is_noise": bool(shown.outcome) and shown.is_check and battles.is_noise(turn),
     }
-
-
-def _answer(
-    request: SignedInRequest, template: str, context: dict[str, Any], error: DomainError | None
-) -> HttpResponse:
-    response = render(request, template, context, status=HTTPStatus.OK if error is None else status_of(error))
-    if isinstance(error, Busy):
-        response["Retry-After"] = str(error.retry_after)
-    return response

@@ -73,7 +73,7 @@ def chat_list(request: SignedInRequest) -> HttpResponse:
         "deleted": _deleted_chat(request),
         "models": models_for(request.user),
     }
-    return _with_error(render(request, "chat/list.html", context), refusal)
+    return with_error(render(request, "chat/list.html", context), refusal)
 
 
 @login_required
@@ -128,7 +128,7 @@ def render_conversation(
         "here": request.path,
         "deleted": None if chat is not None else _deleted_chat(request),
     }
-    return _with_error(render(request, "chat/chat.html", context), error)
+    return with_error(render(request, "chat/chat.html", context), error)
 
 
 def render_settings(
@@ -151,7 +151,7 @@ def render_settings(
     response = render(request, "chat/settings.html", context)
     if form is not None and form.errors and error is None:
         response.status_code = 422
-    return _with_error(response, error)
+    return with_error(response, error)
 
 
 def _kept_question(request: SignedInRequest, chat: Chat | None) -> tuple[str, UUID | None]:
@@ -193,7 +193,8 @@ def _uuid_or_none(text: str | None) -> UUID | None:
         return None
 
 
-def _with_error(response: HttpResponse, error: DomainError | None) -> HttpResponse:
+def with_error(response: HttpResponse, error: DomainError | None) -> HttpResponse:
+    """Give a page the status of its error, and a time if it may be tried again."""
     if error is not None:
         response.status_code = status_of(error)
         if isinstance(error, Busy):

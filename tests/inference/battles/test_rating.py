@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from inference.battles import rating
 from inference.battles.rating import rate
+from inference.comparing.bradley_terry import ELO
 from inference.models import Battle, BattleBoard
 from oasst.accounts.models import User
 from tests.factories import new_people, new_person
@@ -42,7 +43,7 @@ def test_a_known_order_is_found() -> None:
     for row in board.standing:
         assert row["low"] <= row["points"] <= row["high"]
         # True strengths are 2, 0 and -2 in natural logarithms; people here say little about each pair.
-        assert row["low"] - 150 < STRENGTH[row["model"]] * rating.POINTS < row["high"] + 150
+        assert row["low"] - 150 < STRENGTH[row["model"]] * ELO < row["high"] + 150
     assert sum(row["battles"] for row in board.standing) == 2 * 240
 
 
@@ -124,9 +125,11 @@ def test_ten_times_the_battles_cost_no_more_statements(alice: User) -> None:
         return len(asked)
 
     decided(alice, "one", "two", "left")
+    decided(alice, "one", "two", "left", noise="right")
     few = cost()
     for person in new_people(10):
         decided(person, "one", "two", "right")
+        decided(person, "one", "two", "left", noise="right")
     assert cost() == few <= 8
 
 
